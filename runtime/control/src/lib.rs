@@ -1,0 +1,12 @@
+//! The control core: a deterministic state machine that turns samples into decisions.
+//!
+//! For: everything that decides how many replicas there should be. The daemon, the simulator and the replay all run this
+//! code. Never does I/O, reads a clock, uses entropy, spawns a thread, logs or fails: a missing metric, a policy's fault
+//! and a clamp are values. Same inputs, same bytes out.
+
+pub mod command;
+pub mod config;
+pub mod decision;
+pub mod policy;
+pub mod sample;
+pub mod time;
