@@ -1,0 +1,91 @@
+//! Every number that bounds a policy, in one place.
+//!
+//! For: the defaults of the design, and the record that a caller may change. Never enforced here: each field names the
+//! module that does.
+
+use std::time::Duration;
+
+use trimtab_control::time::Span;
+
+/// What one module and one call of it may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of a module file, bytes (`inspect`).
+    pub module_bytes: usize,
+    /// Thread CPU time of one export (`deadline`).
+    pub call_cpu: Duration,
+    /// Thread CPU time of instantiation, where start functions run (`deadline`).
+    pub start_cpu: Duration,
+    /// Wall time of instantiation and call together; beyond it the host is to blame, not the guest (`deadline`).
+    pub call_wall: Duration,
+    /// Memories and tables of a store, summed, bytes (`memory`).
+    pub memory_bytes: usize,
+    /// What the host copies out of the guest in one crossing, bytes (`guest`).
+    pub lifted_bytes: usize,
+    /// State that a call may hand back, bytes (`answer`).
+    pub state_bytes: usize,
+    /// Reasons and messages, bytes after escaping (`text`).
+    pub text_bytes: usize,
+    /// Notes of an answer (`answer`).
+    pub notes: usize,
+    /// Name or value of a note, bytes (`answer`).
+    pub note_bytes: usize,
+    /// Log lines of a call, each cut at `text_bytes` (`guest_log`).
+    pub log_lines: usize,
+    /// JSON Schema in a description, bytes (`description`).
+    pub schema_bytes: usize,
+    /// Needs of one stage (`needs`).
+    pub needs: usize,
+    /// Steps of one need (`needs`).
+    pub steps: u64,
+    /// How far back a need may reach (`needs`).
+    pub window: Span,
+    /// Series in an observation (`guest`).
+    pub series: usize,
+    /// Values in all series of an observation (`guest`).
+    pub values: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            module_bytes: 64 << 20,
+            call_cpu: Duration::from_millis(50),
+            start_cpu: Duration::from_millis(250),
+            call_wall: Duration::from_millis(500),
+            memory_bytes: 64 << 20,
+            lifted_bytes: 2 << 20,
+            state_bytes: 64 << 10,
+            text_bytes: 1 << 10,
+            notes: 32,
+            note_bytes: 256,
+            log_lines: 64,
+            schema_bytes: 256 << 10,
+            needs: 32,
+            steps: 1440,
+            window: Span(24 * 3_600_000),
+            series: 256,
+            values: 131_072,
+        }
+    }
+}
+
+/// Where instances live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Allocator {
+    /// Slots reserved at the start and reset between calls: no system call per call. Reserves about 1 TiB of address
+    /// space (not memory).
+    #[default]
+    Pooling,
+    /// Memory mapped for each instance: slower, for verbs that make a few calls and hosts that limit address space.
+    OnDemand,
+}
+
+/// What a sandbox is made from.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxConfig {
+    /// The bounds.
+    pub limits: Limits,
+    /// Where instances live.
+    pub allocator: Allocator,
+}
