@@ -154,7 +154,10 @@ pub struct Module {
 
 impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Module").field("digest", &self.digest).field("preparation", &self.preparation).finish_non_exhaustive()
+        f.debug_struct("Module")
+            .field("digest", &self.digest)
+            .field("preparation", &self.preparation)
+            .finish_non_exhaustive()
     }
 }
 

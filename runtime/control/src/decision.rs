@@ -273,7 +273,12 @@ impl Decision {
                 pool: p.name.clone(),
                 serving: p.to,
                 standby: p.standby_to,
-                remove_first: self.remove_first.iter().find(|(n, _)| *n == p.name).map(|(_, r)| r.clone()).unwrap_or_default(),
+                remove_first: self
+                    .remove_first
+                    .iter()
+                    .find(|(n, _)| *n == p.name)
+                    .map(|(_, r)| r.clone())
+                    .unwrap_or_default(),
                 reason: reason.clone(),
             })
             .collect()

@@ -4,9 +4,24 @@
 //! code. Never does I/O, reads a clock, uses entropy, spawns a thread, logs or fails: a missing metric, a policy's fault
 //! and a clamp are values. Same inputs, same bytes out.
 
+pub mod arbiter;
+pub mod check;
 pub mod command;
 pub mod config;
+pub mod controller;
 pub mod decision;
+mod guardrails;
+pub mod pipeline;
 pub mod policy;
 pub mod sample;
+pub mod saved;
+pub mod series;
+pub mod signals;
+pub mod starts;
+pub mod status;
 pub mod time;
+
+pub use arbiter::Arbiter;
+pub use controller::{CommandError, Controller, Slot};
+pub use saved::{Saved, SavedFacts, SavedState};
+pub use status::Status;

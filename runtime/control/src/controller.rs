@@ -1,0 +1,448 @@
+//! One workload's state machine: samples in, decisions out, outcomes back.
+//!
+//! For: the daemon, the simulator and the replay, which all drive this one. Each tick is `observe`, `propose`, the
+//! arbiter's grant, `decide`, and later `record` for each action. Never awaits, logs, reads a clock or fails: what goes
+//! wrong is part of the decision.
+
+mod cases;
+mod fleet;
+mod orders;
+mod report;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check;
+use crate::command::Command;
+use crate::config::{Module, WorkloadConfig};
+use crate::decision::{
+    Decision, Grant, Input, Outcome, OutcomeState, PoolDecision, PoolOutcome, PoolWant, Rule, StageRecord, Step, Wants,
+};
+use crate::guardrails::{self, Counts, Passage};
+use crate::pipeline::{self, Chain, Commit};
+use crate::policy::{Fault, MetricNeed, Observation, Target, Tier};
+use crate::sample::Intake;
+use crate::saved::{Change, PoolMemory, REMEMBER_CHANGES, Saved, SavedFacts};
+use crate::series::{Answered, Limits, Windows};
+use crate::signals::{Across, Within};
+use crate::time::{Span, Time};
+
+use fleet::Fleet;
+pub use orders::CommandError;
+
+pub use crate::saved::Slot;
+
+/// Decisions kept that changed something.
+const KEPT_DECISIONS: usize = 20;
+/// Most changes remembered per pool.
+const MAX_CHANGES: usize = 1_024;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Controller {
+    config: WorkloadConfig,
+    source_period: Span,
+    utc_offset_minutes: i32,
+    windows: Windows,
+    fleet: Fleet,
+    chain: Chain,
+    facts: SavedFacts,
+    draft: Option<Draft>,
+}
+
+/// What `propose` found, until `decide` finishes it.
+#[derive(Debug)]
+struct Draft {
+    at: Time,
+    generation: u64,
+    inputs: Vec<Input>,
+    stages: Vec<StageRecord>,
+    commits: Vec<Commit>,
+    passage: Passage,
+    doubts: BTreeMap<String, String>,
+    recheck: Option<Span>,
+}
+
+impl Controller {
+    /// A controller for a workload, with what an earlier one saved. Saved instants in the future count as now.
+    pub fn new(config: WorkloadConfig, saved: Option<Saved>, now: Time) -> Self {
+        let Saved { mut facts, states } = saved.unwrap_or_default();
+        facts.not_after(now);
+        facts.settle();
+        let mut controller = Controller {
+            source_period: config.interval,
+            utc_offset_minutes: 0,
+            windows: Windows::new(facts.seen.clone()),
+            fleet: Fleet::default(),
+            chain: Chain::restored(states),
+            facts,
+            draft: None,
+            config,
+        };
+        controller.settle_config();
+        controller
+    }
+
+    /// Takes another configuration. Samples, the state of stages that remain, start-up times, cooldowns and standing
+    /// orders stay; modules of stages that remain serve on, with the configuration they were admitted for, until another
+    /// is installed.
+    pub fn reconfigure(&mut self, config: WorkloadConfig, _now: Time) {
+        self.config = config;
+        self.draft = None;
+        self.settle_config();
+    }
+
+    fn settle_config(&mut self) {
+        let pools: BTreeSet<&str> = self.config.pools.iter().map(|p| p.name.as_str()).collect();
+        self.facts.pools.retain(|name, _| pools.contains(name.as_str()));
+        self.windows.keep_pools(&|name| pools.contains(name));
+        self.fleet.keep_pools(&|name| pools.contains(name));
+        for pool in &self.config.pools {
+            self.facts.pools.entry(pool.name.clone()).or_default();
+        }
+        self.chain.reconfigure(&self.config.stages);
+        self.settle_needs();
+    }
+
+    fn settle_needs(&mut self) {
+        self.windows.set_needs(&self.needs(), self.limits());
+    }
+
+    /// What it was configured to be.
+    pub fn config(&self) -> &WorkloadConfig {
+        &self.config
+    }
+
+    /// Puts a module behind a stage, between ticks; or says why there is none, and the last good one serves on.
+    pub fn install(&mut self, stage: &str, slot: Slot, module: Result<Module, Fault>, _now: Time) {
+        self.chain.install(&self.config.stages, stage, slot, module);
+        self.draft = None;
+        self.settle_needs();
+    }
+
+    /// Gives a stage the state that its module's predecessor left, for a roll-back. False where the present module was
+    /// confirmed by enough good decisions, or there was no other.
+    pub fn restore_previous_state(&mut self, stage: &str, slot: Slot) -> bool {
+        self.chain.cell_mut(stage, slot).is_some_and(|cell| cell.memory.restore_previous())
+    }
+
+    /// Every series that some stage, wake rule or grant for zero needs, each once.
+    pub fn needs(&self) -> Vec<MetricNeed> {
+        let mut needs = self.chain.needs();
+        for signal in self.rule_signals() {
+            if !needs.iter().any(|n| n.signal == signal) {
+                needs.push(view::newest(signal));
+            }
+        }
+        needs
+    }
+
+    fn rule_signals(&self) -> BTreeSet<&str> {
+        let mut signals = BTreeSet::new();
+        for zero in self.config.pools.iter().filter_map(|p| p.zero.as_ref()) {
+            signals.extend(["queue-depth", "active-sequences"]);
+            signals.extend(zero.wake_on.iter().map(|rule| rule.signal.as_str()));
+        }
+        signals
+    }
+
+    /// The longest period of the sources: data is not stale before three of them.
+    pub fn set_source_period(&mut self, period: Span) {
+        self.source_period = period;
+        self.settle_needs();
+    }
+
+    /// How a source's own signal merges where a policy does not say.
+    pub fn set_signal_defaults(&mut self, signal: &str, within: Within, across: Across) {
+        self.windows.set_own(signal, within, across);
+    }
+
+    fn limits(&self) -> Limits {
+        let (rules, interval) = (&self.config.guardrails, self.config.interval);
+        Limits {
+            interval,
+            stale_after: rules.stale_after(interval, self.source_period),
+            silent_after: rules.silent_after(interval, self.source_period),
+        }
+    }
+
+    /// Takes in what targets and sources report.
+    pub fn observe(&mut self, intake: Intake, now: Time) {
+        let limits = self.limits();
+        self.utc_offset_minutes = intake.utc_offset_minutes;
+        for report in intake.pools {
+            let Some(memory) = self.facts.pools.get_mut(&*report.pool) else { continue };
+            memory.starts.meet(&report, now);
+            self.windows.meet(&report, now);
+            self.fleet.meet(report, now);
+        }
+        self.windows.take(intake.samples, limits, now);
+        self.windows.forget(limits, now);
+    }
+
+    /// What a policy with such needs would see now: for the probe at admission.
+    pub fn observation(&self, _stage: &str, needs: &[MetricNeed], now: Time) -> Observation {
+        let limits = self.limits();
+        let answered = self.windows.answer(needs, self.config.guardrails.min_coverage, limits, now);
+        let series = answered.into_iter().flatten().map(|a| a.series).collect();
+        Observation { series, proposed: self.desired_targets(now), ..self.scene(now) }
+    }
+
+    /// Runs the chain and the guardrails up to rate.
+    pub fn propose(&mut self, now: Time) -> Wants {
+        self.expire(now);
+        self.wake_where_asked(now);
+        let limits = self.limits();
+        let needs = self.chain.needs();
+        let answered = self.windows.answer(&needs, self.config.guardrails.min_coverage, limits, now);
+        let scene = self.scene(now);
+        let look = |loaded: &pipeline::Loaded| Observation {
+            series: loaded
+                .module
+                .preparation
+                .needs
+                .iter()
+                .filter_map(|need| needs.iter().position(|n| n == need))
+                .flat_map(|index| answered[index].iter().map(|a| a.series.clone()))
+                .collect(),
+            ..scene.clone()
+        };
+        let proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(now), &look);
+        for (index, record) in proposal.records.iter().enumerate() {
+            self.chain.note(index, record.error.clone());
+        }
+        let numbers = self.numbers_of(&proposal.targets);
+        self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
+        let doubts = self.doubts(&needs, &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()), now);
+        let cases = self.cases(&doubts, now);
+        let passage = guardrails::up_to_rate(&cases, numbers, self.facts.pause.as_ref());
+        let wants =
+            Wants { pools: cases.iter().zip(&passage.numbers).map(|(case, n)| self.want(case.pool, *n)).collect() };
+        drop(cases);
+        let inputs = answered.into_iter().flatten().map(|a| a.input).collect();
+        self.draft = Some(Draft {
+            at: now,
+            generation: self.config.generation,
+            inputs,
+            stages: proposal.records,
+            commits: proposal.commits,
+            passage,
+            doubts,
+            recheck: proposal.recheck,
+        });
+        wants
+    }
+
+    fn want(&self, pool: &str, numbers: Counts) -> PoolWant {
+        let gpus_per_replica = self.config.pools.iter().find(|p| p.name == pool).map_or(1, |p| p.gpus_per_replica);
+        let holds = self.fleet.holds(pool);
+        PoolWant { pool: pool.to_owned(), holds, serving: numbers.serving, standby: numbers.standby, gpus_per_replica }
+    }
+
+    fn numbers_of(&self, targets: &[Target]) -> Vec<Counts> {
+        let of = |pool: &str, tier: Tier| {
+            targets.iter().find(|t| t.pool == pool && t.tier == tier).map_or(0, |t| t.replicas)
+        };
+        let pools = self.config.pools.iter();
+        pools.map(|p| Counts { serving: of(&p.name, Tier::Serving), standby: of(&p.name, Tier::Standby) }).collect()
+    }
+
+    /// Finishes the tick under a grant: the last guardrails, the check, the record. Proposes first where that was not
+    /// done for this instant.
+    pub fn decide(&mut self, grant: &Grant, now: Time) -> Decision {
+        let current = self.draft.as_ref().is_some_and(|d| d.at == now && d.generation == self.config.generation);
+        if !current {
+            self.propose(now);
+        }
+        let Some(mut draft) = self.draft.take() else { unreachable!("propose leaves a draft") };
+        let cases = self.cases(&draft.doubts, now);
+        let paused = self.facts.pause.is_some();
+        let waits = if paused {
+            vec![BTreeSet::new(); cases.len()]
+        } else {
+            guardrails::to_the_end(&cases, &mut draft.passage, grant)
+        };
+        let mut violations = 0;
+        for (index, case) in cases.iter().enumerate() {
+            let broken = check::pool(case, draft.passage.numbers[index], grant, paused);
+            violations += broken.len() as u64;
+            draft.passage.steps.extend(broken.iter().map(|v| dropped(case, draft.passage.numbers[index], v)));
+        }
+        if violations > 0 {
+            draft.passage.numbers = cases.iter().map(|case| case.present).collect();
+        }
+        let present: Vec<Counts> = cases.iter().map(|case| case.present).collect();
+        drop(cases);
+        self.facts.violations += violations;
+        for (pool, waits) in self.config.pools.iter().zip(waits) {
+            if let Some(memory) = self.facts.pools.get_mut(&pool.name) {
+                memory.waits_for = waits;
+            }
+        }
+        for Commit { stage, slot, state } in std::mem::take(&mut draft.commits) {
+            self.chain.commit(stage, slot, state);
+        }
+        self.finish(draft, &present, now)
+    }
+
+    fn finish(&mut self, draft: Draft, present: &[Counts], now: Time) -> Decision {
+        self.facts.sequence += 1;
+        let id = format!("{}-{}-{}", self.config.generation, now.0, self.facts.sequence);
+        let names = self.config.pools.iter().map(|p| p.name.clone());
+        let pools: Vec<PoolDecision> = names
+            .zip(present.iter().zip(&draft.passage.numbers))
+            .map(|(name, (from, to))| PoolDecision {
+                name,
+                from: from.serving,
+                to: to.serving,
+                standby_from: from.standby,
+                standby_to: to.standby,
+                outcome: (from == to).then(|| PoolOutcome { state: OutcomeState::Unchanged, message: String::new() }),
+            })
+            .collect();
+        let recheck = draft.recheck.filter(|r| *r < self.config.interval);
+        let decision = Decision {
+            id,
+            at: now,
+            generation: self.config.generation,
+            inputs: draft.inputs,
+            stages: draft.stages,
+            guardrails: draft.passage.steps,
+            recheck_at: recheck.map(|r| now + r),
+            remove_first: self.remove_first(now),
+            pools,
+        };
+        self.remember(&decision, now);
+        decision
+    }
+
+    /// Keeps the decision, and its changes as on their way.
+    fn remember(&mut self, decision: &Decision, now: Time) {
+        for pool in decision.pools.iter().filter(|p| p.outcome.is_none()) {
+            let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
+            memory.changes.push_back(Change {
+                decision: decision.id.clone(),
+                at: now,
+                from: pool.from,
+                to: pool.to,
+                standby_from: pool.standby_from,
+                standby_to: pool.standby_to,
+                accepted: false,
+            });
+            let keep = now - REMEMBER_CHANGES;
+            while memory.changes.len() > MAX_CHANGES
+                || memory.changes.front().is_some_and(|c| c.accepted && c.at < keep)
+            {
+                memory.changes.pop_front();
+            }
+        }
+        let kept = &mut self.facts.decisions;
+        if kept.back().is_some_and(|last| !last.changes()) {
+            kept.pop_back();
+        }
+        kept.push_back(decision.clone());
+        let changed = kept.iter().filter(|d| d.changes()).count();
+        if changed > KEPT_DECISIONS {
+            kept.pop_front();
+        }
+    }
+
+    /// Takes in what became of one action. Outcomes of superseded decisions count too: they say what was not done.
+    pub fn record(&mut self, outcome: Outcome, now: Time) {
+        if let Some(decision) = self.facts.decisions.iter_mut().find(|d| d.id == outcome.decision)
+            && let Some(pool) = decision.pools.iter_mut().find(|p| p.name == outcome.pool)
+        {
+            pool.outcome = Some(PoolOutcome { state: outcome.state, message: outcome.message.clone() });
+        }
+        let Some(memory) = self.facts.pools.get_mut(&outcome.pool) else { return };
+        let Some(index) = memory.changes.iter().position(|c| c.decision == outcome.decision && !c.accepted) else {
+            return;
+        };
+        if outcome.state == OutcomeState::Applied {
+            accept(memory, index, now);
+        } else if let Some(undone) = memory.changes.remove(index)
+            && let Some(next) = memory.changes.get_mut(index)
+        {
+            // The next change began where this one should have ended.
+            (next.from, next.standby_from) = (undone.from, undone.standby_from);
+        }
+    }
+
+    /// Takes a person's order. Returns the line for the audit.
+    pub fn command(&mut self, command: Command, now: Time) -> Result<String, CommandError> {
+        self.order(command, now)
+    }
+
+    /// Newest first: the last that changed something, and the last one.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.facts.decisions.iter().rev()
+    }
+
+    /// Decisions that the check dropped so far.
+    pub fn violations(&self) -> u64 {
+        self.facts.violations
+    }
+
+    /// Everything that a later controller needs to go on.
+    pub fn save(&self) -> Saved {
+        let mut facts = self.facts.clone();
+        facts.seen.clone_from(self.windows.seen());
+        Saved { facts, states: self.chain.save() }
+    }
+}
+
+/// The target took a change.
+fn accept(memory: &mut PoolMemory, index: usize, now: Time) {
+    let change = &mut memory.changes[index];
+    change.accepted = true;
+    let (from, to) = (change.from, change.to);
+    let total = |serving: u32, standby: u32| serving.saturating_add(standby);
+    let new = total(to, change.standby_to).saturating_sub(total(from, change.standby_from));
+    memory.asked = Some((to, change.standby_to, now));
+    if to > from || new > 0 {
+        memory.last_up = Some(now);
+        memory.starts.ordered(now, new);
+    }
+    if to < from {
+        memory.last_down = Some(now);
+        memory.starts.withdrawn();
+    }
+}
+
+fn dropped(case: &guardrails::Case<'_>, after: Counts, violation: &check::Violation) -> Step {
+    Step {
+        rule: Rule::Check,
+        pool: case.pool.to_owned(),
+        from: after.serving,
+        to: case.present.serving,
+        standby_from: after.standby,
+        standby_to: case.present.standby,
+        why: format!("decision dropped: {violation}"),
+    }
+}
+
+/// The series a need stands for is one the chain uses: required, or optional and once seen.
+fn in_use(need: &MetricNeed, seen: &BTreeSet<String>) -> bool {
+    need.required
+        || seen.contains(&need.signal)
+        || crate::signals::raw_inputs(&need.signal).iter().any(|s| seen.contains(*s))
+}
+
+/// One line on what is wrong with a series; none: it is good.
+fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool) -> Option<String> {
+    use crate::decision::InputKind::{Fresh, Missing, Partial, Reset, Stale, Suspicious};
+    let input = &answered.input;
+    let age = input.age.unwrap_or(Span(0));
+    let fault = match input.kind {
+        Fresh | Reset => return None,
+        Missing if someone || (never && need.required) => "has no data".to_owned(),
+        Missing => return None,
+        Stale => format!("is stale ({age} old)"),
+        Partial => format!("covers {:.0} % of the replicas", input.coverage * 100.0),
+        Suspicious => "is suspicious (a frozen page, or a jump no engine makes)".to_owned(),
+    };
+    Some(format!("{} {fault}", input.signal))
+}
+
+#[cfg(test)]
+mod tests;

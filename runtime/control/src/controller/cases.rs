@@ -1,0 +1,132 @@
+//! From memory and reports to the facts that the guardrails judge by.
+//!
+//! For: one place where "what was last asked for" and "may not go down" are made. Never rules.
+
+use std::collections::BTreeMap;
+
+use super::{Controller, complaint, in_use};
+use crate::guardrails::{Case, Counts, Zero};
+use crate::policy::MetricNeed;
+use crate::sample::ReplicaState;
+use crate::series::Answered;
+use crate::time::Time;
+
+impl Controller {
+    /// What was last asked for: on its way, else taken since the target's newest report, else as the target knows it.
+    pub(super) fn present(&self, pool: &str) -> Counts {
+        let memory = self.facts.pools.get(pool);
+        if let Some(change) = memory.and_then(|m| m.changes.back()).filter(|c| !c.accepted) {
+            return Counts { serving: change.to, standby: change.standby_to };
+        }
+        let asked = memory.and_then(|m| m.asked);
+        match (self.fleet.report(pool), asked) {
+            (Some(report), Some((serving, standby, at))) if at >= report.at => Counts { serving, standby },
+            (Some(report), _) => Counts { serving: report.desired, standby: report.standby },
+            (None, _) => Counts::default(),
+        }
+    }
+
+    /// One per pool, in the manifest's order.
+    pub(super) fn cases<'a>(&'a self, doubts: &BTreeMap<String, String>, now: Time) -> Vec<Case<'a>> {
+        let rules = &self.config.guardrails;
+        let order = self.facts.order.as_ref();
+        self.config
+            .pools
+            .iter()
+            .filter_map(|pool| {
+                let memory = self.facts.pools.get(&pool.name)?;
+                let report = self.fleet.report(&pool.name);
+                let idle = memory.idle_since.map(|since| now.since(since));
+                Some(Case {
+                    now,
+                    pool: &pool.name,
+                    group: pool.group.as_deref(),
+                    min: pool.min,
+                    max: pool.max,
+                    zero: pool.zero.as_ref().map(|z| Zero { after: z.after, idle }),
+                    present: self.present(&pool.name),
+                    reported: report.is_some(),
+                    can_standby: report.is_some_and(|r| r.can_standby),
+                    rolling_out: report.is_some_and(|r| r.rolling_out),
+                    arriving: memory.starts.expected(pool.startup, now).arriving,
+                    order: order.and_then(|o| Some((*o.pools.get(&pool.name)?, o))),
+                    awake: memory.awake_until.and_then(|until| Some((pool.zero.as_ref()?.wake_replicas, until))),
+                    doubt: doubts.get(&pool.name).cloned(),
+                    last_up: memory.last_up,
+                    cooldown: rules.cooldown,
+                    changes: &memory.changes,
+                    up: rules.scale_up,
+                    down: rules.scale_down,
+                    waits_for: &memory.waits_for,
+                })
+            })
+            .collect()
+    }
+
+    /// Why each pool may not go down; a pool that may is not named.
+    pub(super) fn doubts(
+        &self,
+        needs: &[MetricNeed],
+        answered: &[Vec<Answered>],
+        failed: Option<&String>,
+        now: Time,
+    ) -> BTreeMap<String, String> {
+        let _ = now;
+        let seen = self.windows.seen();
+        let ready = |pool: &str| self.fleet.count(pool, ReplicaState::Ready);
+        let someone = self.config.pools.iter().any(|p| ready(&p.name) > 0);
+        let mut bad: Vec<String> = Vec::new();
+        let mut uses_any = false;
+        for (need, series) in needs.iter().zip(answered).filter(|(need, _)| in_use(need, seen)) {
+            uses_any = true;
+            let own = seen.contains(&need.signal);
+            let never = !own && !crate::signals::raw_inputs(&need.signal).iter().any(|s| seen.contains(*s));
+            for one in series {
+                // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others.
+                let pool = one.input.labels.iter().find(|(name, _)| name == "pool").map(|(_, pool)| pool.as_str());
+                let asked = pool.map_or(someone, |pool| ready(pool) > 0);
+                bad.extend(complaint(one, need, never, asked));
+            }
+        }
+        bad.dedup();
+        let doubt = failed.cloned().or_else(|| (!bad.is_empty()).then(|| bad.join("; ")));
+        self.config
+            .pools
+            .iter()
+            .filter_map(|pool| {
+                let nobody = uses_any && ready(&pool.name) == 0 && self.present(&pool.name).serving > 0;
+                let why =
+                    doubt.clone().or_else(|| nobody.then(|| "no replica is ready, so there is no data".to_owned()))?;
+                Some((pool.name.clone(), why))
+            })
+            .collect()
+    }
+
+    /// Keeps since when the chain has proposed zero while nothing ran or waited.
+    pub(super) fn note_idleness(&mut self, numbers: &[Counts], answered: bool, now: Time) {
+        let limits = self.limits();
+        for (pool, number) in self.config.pools.iter().zip(numbers) {
+            let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
+            let idle =
+                answered && pool.zero.is_some() && number.serving == 0 && self.windows.idle(&pool.name, limits, now);
+            memory.idle_since = if idle { memory.idle_since.or(Some(now)) } else { None };
+        }
+    }
+
+    /// Per pool, the replicas to take away first: silent ones, then failed ones.
+    pub(super) fn remove_first(&self, now: Time) -> Vec<(String, Vec<String>)> {
+        let limits = self.limits();
+        let mut first = Vec::new();
+        for pool in &self.config.pools {
+            let mut ids: Vec<String> =
+                self.windows.silent(&pool.name, limits, now).iter().map(ToString::to_string).collect();
+            let replicas = self.fleet.report(&pool.name).map_or(&[][..], |r| &r.replicas);
+            let failed = replicas.iter().filter(|r| r.state == ReplicaState::Failed).map(|r| r.id.to_string());
+            ids.extend(failed);
+            if !ids.is_empty() {
+                first.push((pool.name.clone(), ids));
+            }
+        }
+        first
+    }
+}

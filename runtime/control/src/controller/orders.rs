@@ -1,0 +1,151 @@
+//! What people order, and what wakes pools.
+//!
+//! For: pause, override, resume and wake, each with an expiry. Never carries anything out: orders are facts for the
+//! guardrails.
+
+use super::Controller;
+use crate::command::{Command, Standing};
+use crate::time::{Span, Time};
+
+/// The longest an order stands.
+const LONGEST: Span = Span(7 * 24 * 3_600_000);
+
+/// Why an order was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// An override of a pool that does not exist.
+    #[error("there is no pool {name:?}; the pools are {known}")]
+    UnknownPool {
+        /// As it was given.
+        name: String,
+        /// The pools there are.
+        known: String,
+    },
+    /// An override beyond what the guardrails would let through.
+    #[error("{wanted} replicas of pool {name:?} are outside its bounds, {min} to {max}")]
+    OutOfBounds {
+        /// The pool.
+        name: String,
+        /// As it was given.
+        wanted: u32,
+        /// Lower bound.
+        min: u32,
+        /// Upper bound.
+        max: u32,
+    },
+    /// An override that names nothing.
+    #[error("an override names at least one pool, such as default=3")]
+    NoPools,
+    /// A pause or override without an end, or beyond the longest.
+    #[error("an order stands for more than 0s and at most {LONGEST}, not {0}")]
+    Lasting(Span),
+    /// A wake where no pool has a grant for zero.
+    #[error("no pool has a grant for zero, so there is none to wake")]
+    NothingToWake,
+}
+
+impl Controller {
+    pub(super) fn order(&mut self, command: Command, now: Time) -> Result<String, CommandError> {
+        let id = self.config.id.to_string();
+        match command {
+            Command::Pause { lasting, reason } => {
+                let until = end(lasting, now)?;
+                let line = format!("{id} paused for {lasting}: {reason}");
+                self.facts.pause = Some(Standing { since: now, until, reason, pools: Default::default() });
+                Ok(line)
+            }
+            Command::Override { pools, lasting, reason } => {
+                let until = end(lasting, now)?;
+                if pools.is_empty() {
+                    return Err(CommandError::NoPools);
+                }
+                for (name, wanted) in &pools {
+                    self.check_override(name, *wanted)?;
+                }
+                let numbers: Vec<String> = pools.iter().map(|(name, n)| format!("{name}={n}")).collect();
+                let line = format!("{id} overridden with {} for {lasting}: {reason}", numbers.join(", "));
+                self.facts.order = Some(Standing { since: now, until, reason, pools });
+                Ok(line)
+            }
+            Command::Resume { reason } => {
+                let ended = (self.facts.pause.take().is_some(), self.facts.order.take().is_some());
+                let what = match ended {
+                    (true, true) => "pause and override ended",
+                    (true, false) => "pause ended",
+                    (false, true) => "override ended",
+                    (false, false) => "nothing to end",
+                };
+                Ok(format!("{id} resumed ({what}): {reason}"))
+            }
+            Command::Wake { reason } => {
+                let names: Vec<String> =
+                    self.config.pools.iter().filter(|p| p.zero.is_some()).map(|p| p.name.clone()).collect();
+                if names.is_empty() {
+                    return Err(CommandError::NothingToWake);
+                }
+                self.wake(|_| true, now);
+                Ok(format!("{id} woken ({}): {reason}", names.join(", ")))
+            }
+        }
+    }
+
+    fn check_override(&self, name: &str, wanted: u32) -> Result<(), CommandError> {
+        let Some(pool) = self.config.pools.iter().find(|p| p.name == name) else {
+            let known: Vec<&str> = self.config.pools.iter().map(|p| p.name.as_str()).collect();
+            return Err(CommandError::UnknownPool { name: name.to_owned(), known: known.join(", ") });
+        };
+        if wanted < pool.min || wanted > pool.max {
+            let (min, max) = (pool.min, pool.max);
+            return Err(CommandError::OutOfBounds { name: name.to_owned(), wanted, min, max });
+        }
+        Ok(())
+    }
+
+    /// Ends what has run out.
+    pub(super) fn expire(&mut self, now: Time) {
+        self.facts.pause.take_if(|standing| standing.until <= now);
+        self.facts.order.take_if(|standing| standing.until <= now);
+        for memory in self.facts.pools.values_mut() {
+            memory.awake_until.take_if(|until| *until <= now);
+        }
+    }
+
+    /// Wakes the pools whose rules say so. Pools of one group wake together.
+    pub(super) fn wake_where_asked(&mut self, now: Time) {
+        let limits = self.limits();
+        let called: Vec<bool> = self
+            .config
+            .pools
+            .iter()
+            .map(|pool| {
+                let mut rules = pool.zero.iter().flat_map(|z| &z.wake_on);
+                rules.any(|rule| self.windows.fresh_value(&rule.signal, limits, now).is_some_and(|v| v > rule.above))
+            })
+            .collect();
+        if called.iter().any(|c| *c) {
+            self.wake(|index| called[index], now);
+        }
+    }
+
+    fn wake(&mut self, called: impl Fn(usize) -> bool, now: Time) {
+        let pools = &self.config.pools;
+        let groups: Vec<&str> =
+            pools.iter().enumerate().filter(|(i, _)| called(*i)).filter_map(|(_, p)| p.group.as_deref()).collect();
+        for (index, pool) in pools.iter().enumerate() {
+            let with_group = pool.group.as_deref().is_some_and(|g| groups.contains(&g));
+            let Some(zero) = pool.zero.as_ref().filter(|_| called(index) || with_group) else { continue };
+            if let Some(memory) = self.facts.pools.get_mut(&pool.name) {
+                memory.awake_until = memory.awake_until.max(Some(now + zero.hold));
+                memory.idle_since = None;
+            }
+        }
+    }
+}
+
+fn end(lasting: Span, now: Time) -> Result<Time, CommandError> {
+    if lasting.0 == 0 || lasting > LONGEST {
+        return Err(CommandError::Lasting(lasting));
+    }
+    Ok(now + lasting)
+}

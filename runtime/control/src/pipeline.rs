@@ -1,0 +1,197 @@
+//! The chain of policies: each stage gets the proposal so far and returns its own.
+//!
+//! For: calling policies, validating what they answer, merging it, and what a failure means. An answer with an unknown or
+//! repeated target is no answer at all. State is committed by the controller at the end of the tick. Never clamps: numbers
+//! are the guardrails'.
+
+mod chain;
+mod memory;
+
+use crate::config::{Combine, OnFailure, StageConfig};
+use crate::decision::StageRecord;
+use crate::policy::{Answer, Call, Fault, Level, LogLine, Observation, Target, Tier};
+use crate::saved::Slot;
+use crate::time::Span;
+
+pub(crate) use chain::{Chain, Loaded};
+
+/// Most bytes of a stage's state.
+pub const MAX_STATE: usize = 64 * 1024;
+/// The shortest recheck.
+const MIN_RECHECK: Span = Span(1_000);
+
+const TIERS: [Tier; 3] = [Tier::Serving, Tier::Standby, Tier::Headroom];
+
+/// What a module's answer leaves behind at the end of the tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) stage: usize,
+    pub(crate) slot: Slot,
+    /// None: unchanged.
+    pub(crate) state: Option<Vec<u8>>,
+}
+
+/// What the chain came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Proposal {
+    /// One per pool and tier.
+    pub(crate) targets: Vec<Target>,
+    pub(crate) records: Vec<StageRecord>,
+    pub(crate) commits: Vec<Commit>,
+    /// A stage gave no answer, and nothing may go down because of it.
+    pub(crate) no_down: Option<String>,
+    /// A stage gave no answer, and nothing changes because of it.
+    pub(crate) hold: Option<String>,
+    pub(crate) recheck: Option<Span>,
+}
+
+/// Runs the chain. `look` gives each module what it needs to see, without the proposal.
+pub(crate) fn run(
+    stages: &[StageConfig],
+    chain: &Chain,
+    desired: Vec<Target>,
+    look: &dyn Fn(&Loaded) -> Observation,
+) -> Proposal {
+    let mut proposal = Proposal {
+        targets: desired.clone(),
+        records: Vec::new(),
+        commits: Vec::new(),
+        no_down: None,
+        hold: None,
+        recheck: None,
+    };
+    for (index, config) in stages.iter().enumerate() {
+        run_stage(index, config, chain, look, &mut proposal);
+    }
+    if proposal.hold.is_some() {
+        proposal.targets = desired;
+    }
+    proposal
+}
+
+fn run_stage(
+    index: usize,
+    config: &StageConfig,
+    chain: &Chain,
+    look: &dyn Fn(&Loaded) -> Observation,
+    proposal: &mut Proposal,
+) {
+    let mut record = StageRecord {
+        name: config.name.clone(),
+        policy: config.module.policy.clone(),
+        digest: String::new(),
+        targets: Vec::new(),
+        reason: String::new(),
+        notes: Vec::new(),
+        log: Vec::new(),
+        error: None,
+    };
+    let mut answered = ask(chain, index, Slot::Stage, look, proposal, &mut record);
+    if let Err(fault) = answered.as_ref() {
+        record.error = Some(fault.clone());
+        let blame = || format!("stage {} gave no answer ({}: {})", config.name, fault.code, fault.message);
+        match &config.on_failure {
+            OnFailure::NoDown => proposal.no_down = Some(blame()),
+            OnFailure::Hold => proposal.hold = Some(blame()),
+            OnFailure::Skip => {}
+            OnFailure::Fallback(module) => {
+                let blame = blame();
+                record.policy.clone_from(&module.policy);
+                answered = ask(chain, index, Slot::Fallback, look, proposal, &mut record);
+                if let Err(second) = &answered {
+                    proposal.no_down =
+                        Some(format!("{blame}, nor did its fallback ({}: {})", second.code, second.message));
+                }
+            }
+        }
+    }
+    if let Ok((slot, answer)) = answered {
+        combine(&mut proposal.targets, &answer.targets, config.combine);
+        record.reason = answer.reason;
+        record.notes = answer.notes;
+        let recheck = answer.recheck.map(|r| r.max(MIN_RECHECK));
+        proposal.recheck = proposal.recheck.into_iter().chain(recheck).min();
+        proposal.commits.push(Commit { stage: index, slot, state: answer.state });
+    }
+    record.targets.clone_from(&proposal.targets);
+    proposal.records.push(record);
+}
+
+fn ask(
+    chain: &Chain,
+    index: usize,
+    slot: Slot,
+    look: &dyn Fn(&Loaded) -> Observation,
+    proposal: &Proposal,
+    record: &mut StageRecord,
+) -> Result<(Slot, Answer), Fault> {
+    let cell = chain.cell(index, slot).ok_or_else(|| not_loaded("no such stage"))?;
+    let Some(loaded) = &cell.loaded else {
+        return Err(cell.refused.clone().unwrap_or_else(|| not_loaded("its module has not been loaded yet")));
+    };
+    record.digest.clone_from(&loaded.module.digest);
+    let mut observation = look(loaded);
+    observation.proposed.clone_from(&proposal.targets);
+    let (state, other_version) = cell.memory.for_version(loaded.module.state_version);
+    if let Some(version) = other_version {
+        let message = format!(
+            "state of version {version} is not passed to version {}: it starts empty",
+            loaded.module.state_version
+        );
+        record.log.push(LogLine { level: Level::Warn, message });
+    }
+    let Call { answer, log } = loaded.module.policy.decide(&loaded.config, &observation, state);
+    record.log.extend(log);
+    let answer = answer?;
+    validate(&answer, &observation)?;
+    Ok((slot, answer))
+}
+
+fn not_loaded(message: &str) -> Fault {
+    Fault { code: "not-loaded".to_owned(), message: message.to_owned() }
+}
+
+/// What the sandbox has checked is checked again: this core trusts no caller.
+fn validate(answer: &Answer, observation: &Observation) -> Result<(), Fault> {
+    let bad = |message: String| Err(Fault { code: "bad-answer".to_owned(), message });
+    for (index, target) in answer.targets.iter().enumerate() {
+        if !observation.pools.iter().any(|p| p.name == target.pool) {
+            return bad(format!("target for pool {:?}, which does not exist", shorten(&target.pool)));
+        }
+        if answer.targets[..index].iter().any(|t| t.pool == target.pool && t.tier == target.tier) {
+            return bad(format!("two targets for pool {:?}, tier {}", target.pool, target.tier.as_str()));
+        }
+    }
+    match &answer.state {
+        Some(state) if state.len() > MAX_STATE => Err(Fault {
+            code: "state-too-large".to_owned(),
+            message: format!("a state of {} bytes; at most {MAX_STATE} are kept", state.len()),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn shorten(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+fn combine(so_far: &mut [Target], answered: &[Target], how: Combine) {
+    for target in answered {
+        if let Some(own) = so_far.iter_mut().find(|t| t.pool == target.pool && t.tier == target.tier) {
+            own.replicas = match how {
+                Combine::Replace => target.replicas,
+                Combine::Max => own.replicas.max(target.replicas),
+                Combine::Min => own.replicas.min(target.replicas),
+            };
+        }
+    }
+}
+
+/// One target per tier of a pool.
+pub(crate) fn targets(pool: &str, replicas: [u32; 3]) -> impl Iterator<Item = Target> {
+    let pool = pool.to_owned();
+    TIERS.into_iter().zip(replicas).map(move |(tier, replicas)| Target { pool: pool.clone(), tier, replicas })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The modules behind the stages, each with the configuration it was admitted for.
+//!
+//! For: swaps between ticks. A module that could not be loaded leaves the last good one serving; a stage that stays in
+//! the chain keeps its state. Never calls a module.
+
+use super::memory::Memory;
+use crate::config::{Module, OnFailure, StageConfig};
+use crate::policy::{Fault, MetricNeed};
+use crate::saved::{SavedState, Slot};
+
+/// A module with the configuration it was admitted for.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) module: Module,
+    pub(crate) config: String,
+}
+
+/// One slot of one stage.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cell {
+    pub(crate) loaded: Option<Loaded>,
+    /// Why the newest module was not taken.
+    pub(crate) refused: Option<Fault>,
+    pub(crate) memory: Memory,
+}
+
+#[derive(Debug, Clone)]
+struct Cells {
+    name: String,
+    own: Cell,
+    fallback: Cell,
+    /// Why its last call gave no answer.
+    failed: Option<Fault>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chain {
+    stages: Vec<Cells>,
+    /// States that were saved for stages that are not there now; a stage that comes back finds its own.
+    orphans: Vec<SavedState>,
+}
+
+/// Most states kept for stages that left the chain.
+const MAX_ORPHANS: usize = 32;
+
+impl Chain {
+    pub(crate) fn restored(states: Vec<SavedState>) -> Self {
+        Chain { stages: Vec::new(), orphans: states }
+    }
+
+    /// The stages of a new configuration. Those that remain keep module and state.
+    pub(crate) fn reconfigure(&mut self, stages: &[StageConfig]) {
+        let mut before = std::mem::take(&mut self.stages);
+        for stage in stages {
+            let cells = match before.iter().position(|c| c.name == stage.name) {
+                Some(index) => before.swap_remove(index),
+                None => self.adopt(&stage.name),
+            };
+            self.stages.push(cells);
+        }
+        for gone in before {
+            self.orphans.extend(gone.save());
+        }
+        let excess = self.orphans.len().saturating_sub(MAX_ORPHANS);
+        self.orphans.drain(..excess);
+    }
+
+    fn adopt(&mut self, name: &str) -> Cells {
+        let mut cells = Cells { name: name.to_owned(), own: Cell::default(), fallback: Cell::default(), failed: None };
+        for state in self.orphans.extract_if(.., |o| o.stage == name) {
+            match state.slot {
+                Slot::Stage => cells.own.memory.restore(state),
+                Slot::Fallback => cells.fallback.memory.restore(state),
+            }
+        }
+        cells
+    }
+
+    /// Takes a module in, or notes why there is none. Unknown stages are ignored: the configuration has moved on.
+    pub(crate) fn install(&mut self, config: &[StageConfig], stage: &str, slot: Slot, module: Result<Module, Fault>) {
+        let Some(text) = config.iter().find(|s| s.name == stage).and_then(|s| match (slot, &s.on_failure) {
+            (Slot::Stage, _) => Some(&s.module.config),
+            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&module.config),
+            _ => None,
+        }) else {
+            return;
+        };
+        let Some(cells) = self.stages.iter_mut().find(|c| c.name == stage) else { return };
+        let cell = match slot {
+            Slot::Stage => &mut cells.own,
+            Slot::Fallback => &mut cells.fallback,
+        };
+        match module {
+            Ok(module) => {
+                cell.memory.swap(&module.digest);
+                cell.loaded = Some(Loaded { module, config: text.clone() });
+                cell.refused = None;
+                if slot == Slot::Stage {
+                    cells.failed = None;
+                }
+            }
+            Err(fault) => cell.refused = Some(fault),
+        }
+    }
+
+    pub(crate) fn cell(&self, index: usize, slot: Slot) -> Option<&Cell> {
+        let cells = self.stages.get(index)?;
+        Some(match slot {
+            Slot::Stage => &cells.own,
+            Slot::Fallback => &cells.fallback,
+        })
+    }
+
+    pub(crate) fn cell_mut(&mut self, stage: &str, slot: Slot) -> Option<&mut Cell> {
+        let cells = self.stages.iter_mut().find(|c| c.name == stage)?;
+        Some(match slot {
+            Slot::Stage => &mut cells.own,
+            Slot::Fallback => &mut cells.fallback,
+        })
+    }
+
+    /// Every module there is, in the order of the chain.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
+        self.stages.iter().flat_map(|c| [&c.own, &c.fallback]).filter_map(|c| c.loaded.as_ref())
+    }
+
+    /// What every module needs, each need once.
+    pub(crate) fn needs(&self) -> Vec<MetricNeed> {
+        let mut needs: Vec<MetricNeed> = Vec::new();
+        for need in self.loaded().flat_map(|l| &l.module.preparation.needs) {
+            if !needs.contains(need) {
+                needs.push(need.clone());
+            }
+        }
+        needs
+    }
+
+    /// Notes how a stage's last call went.
+    pub(crate) fn note(&mut self, index: usize, failed: Option<Fault>) {
+        if let Some(cells) = self.stages.get_mut(index) {
+            cells.failed = failed;
+        }
+    }
+
+    /// Why a stage's last call gave no answer.
+    pub(crate) fn failed(&self, index: usize) -> Option<&Fault> {
+        self.stages.get(index)?.failed.as_ref()
+    }
+
+    pub(crate) fn commit(&mut self, index: usize, slot: Slot, state: Option<Vec<u8>>) {
+        let Some(cells) = self.stages.get_mut(index) else { return };
+        let cell = match slot {
+            Slot::Stage => &mut cells.own,
+            Slot::Fallback => &mut cells.fallback,
+        };
+        if let Some(loaded) = &cell.loaded {
+            cell.memory.commit(loaded.module.state_version, state);
+        }
+    }
+
+    pub(crate) fn save(&self) -> Vec<SavedState> {
+        self.stages.iter().flat_map(Cells::save).chain(self.orphans.iter().cloned()).collect()
+    }
+}
+
+impl Cells {
+    fn save(&self) -> impl Iterator<Item = SavedState> {
+        self.own.memory.save(&self.name, Slot::Stage).chain(self.fallback.memory.save(&self.name, Slot::Fallback))
+    }
+}

@@ -1,0 +1,157 @@
+//! Who should answer: the serving replicas of each pool, and when each was last heard of.
+//!
+//! For: coverage, silence and frozen pages. A replica that starts, drains or stands by owes nothing. Never holds values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Limits;
+use super::track::Arrival;
+use crate::sample::{Origin, PoolReport, ReplicaState};
+use crate::time::Time;
+
+/// One replica that serves or served.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Since when it serves, as far as this process knows.
+    pub(super) from: Time,
+    /// When it stopped serving.
+    pub(super) until: Option<Time>,
+    /// Newest good sample.
+    heard: Option<Time>,
+    /// When any of its counters last moved, or when it was last idle.
+    lively: Option<Time>,
+    /// Whether it has counters at all.
+    counts: bool,
+    /// What it ran and queued on its newest page.
+    work: f64,
+    moved: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    pools: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Member>>,
+    /// Whether any replica ever answered: without sources per replica, nobody is silent.
+    anyone: bool,
+}
+
+impl Members {
+    /// Takes a report in: who is not named, or does not serve, owes no more answers.
+    pub(super) fn meet(&mut self, report: &PoolReport, now: Time) {
+        let pool = self.pools.entry(Arc::clone(&report.pool)).or_default();
+        for (id, member) in pool.iter_mut() {
+            let serves = report.replicas.iter().any(|r| r.id == *id && r.state == ReplicaState::Ready);
+            match (serves, member.until) {
+                (false, None) => member.until = Some(now),
+                (true, Some(_)) => {
+                    // It came back, after a crash or out of standby: its silence starts anew.
+                    (member.from, member.until) = (now, None);
+                    (member.heard, member.lively) = (None, None);
+                }
+                _ => {}
+            }
+        }
+        for replica in report.replicas.iter().filter(|r| r.state == ReplicaState::Ready) {
+            pool.entry(Arc::clone(&replica.id)).or_insert_with(|| Member {
+                from: now,
+                until: None,
+                heard: None,
+                lively: None,
+                counts: false,
+                work: 0.0,
+                moved: false,
+            });
+        }
+    }
+
+    pub(super) fn keep_pools(&mut self, keep: &dyn Fn(&str) -> bool) {
+        self.pools.retain(|name, _| keep(name));
+    }
+
+    /// Forgets who left before `keep`.
+    pub(super) fn forget(&mut self, keep: Time) {
+        for pool in self.pools.values_mut() {
+            pool.retain(|_, member| member.until.is_none_or(|until| until >= keep));
+        }
+    }
+
+    /// A reading of that replica arrived.
+    pub(super) fn heard(&mut self, pool: &str, replica: &str, at: Time, arrival: Arrival, counts: bool) {
+        let Arrival::Kept { moved } = arrival else { return };
+        self.anyone = true;
+        if let Some(member) = self.pools.get_mut(pool).and_then(|p| p.get_mut(replica)) {
+            member.heard = member.heard.max(Some(at));
+            member.counts |= counts;
+            member.moved |= moved && counts;
+        }
+    }
+
+    /// Its whole page was taken in, and says so much work runs or waits there.
+    pub(super) fn works(&mut self, pool: &str, replica: &str, work: f64, now: Time) {
+        if let Some(member) = self.pools.get_mut(pool).and_then(|p| p.get_mut(replica)) {
+            member.work = work;
+            if std::mem::take(&mut member.moved) || work <= 0.0 || member.lively.is_none() {
+                member.lively = Some(now);
+            }
+        }
+    }
+
+    pub(super) fn get(&self, pool: &str, replica: &str) -> Option<&Member> {
+        self.pools.get(pool)?.get(replica)
+    }
+
+    /// Whether the origin is a replica that serves now. A page for the whole workload always does.
+    pub(super) fn serves(&self, origin: &Origin) -> bool {
+        match origin {
+            Origin::Query => true,
+            Origin::Replica { pool, replica } => self.get(pool, replica).is_some_and(|m| m.until.is_none()),
+        }
+    }
+
+    /// Identities of the replicas that serve in a pool.
+    pub(super) fn serving(&self, pool: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.pools.get(pool).into_iter().flatten().filter(|(_, m)| m.until.is_none()).map(|(id, _)| id)
+    }
+
+    /// Names of the pools.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pools.keys()
+    }
+
+    /// Every replica that serves or served, by pool.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &Member)> {
+        self.pools.iter().flat_map(|(pool, members)| members.iter().map(move |(id, member)| (pool, id, member)))
+    }
+
+    /// See [`super::Windows::silent`].
+    pub(super) fn silent(&self, pool: &str, limits: Limits, now: Time) -> Vec<Arc<str>> {
+        if !self.anyone {
+            return Vec::new();
+        }
+        let Some(members) = self.pools.get(pool) else { return Vec::new() };
+        members
+            .iter()
+            .filter(|(_, m)| m.until.is_none() && m.is_silent(limits, now))
+            .map(|(id, _)| Arc::clone(id))
+            .collect()
+    }
+}
+
+impl Member {
+    /// It says that it works, and none of its counters has moved for `stale_after`: a frozen page.
+    pub(super) fn is_frozen(&self, limits: Limits, now: Time) -> bool {
+        self.frozen_since().is_some_and(|since| now.since(since) > limits.stale_after)
+    }
+
+    fn frozen_since(&self) -> Option<Time> {
+        if self.counts && self.work > 0.0 { self.lively } else { None }
+    }
+
+    /// No good sample, or a frozen page, for `silent_after`.
+    pub(super) fn is_silent(&self, limits: Limits, now: Time) -> bool {
+        let heard = self.heard.map_or(self.from, |at| at.max(self.from));
+        let good = self.frozen_since().map_or(heard, |since| since.min(heard));
+        now.since(good) > limits.silent_after
+    }
+}

@@ -1,0 +1,239 @@
+//! Measured start-up times of one pool: how long an accepted scale-up took until its replicas were ready.
+//!
+//! For: looking ahead by what really happens. Counted per replica identity from the acceptance of the scale-up; starts
+//! not finished count as lasting at least so long (product-limit estimate, Kaplan and Meier 1958). Wakes out of standby
+//! are measured apart; restarts after a crash and anything during a roll-out are not measured at all. Never configures.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sample::{PoolReport, ReplicaState};
+use crate::time::{Span, Time};
+
+/// Finished starts that are remembered.
+const KEPT: usize = 64;
+/// Accepted scale-ups whose replicas have not shown up yet.
+const MAX_AWAITED: usize = 64;
+/// Below so many finished starts the manifest's figure counts.
+const ENOUGH: usize = 3;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Starts {
+    /// Durations of finished starts, oldest first.
+    pub finished: VecDeque<Span>,
+    /// Durations of finished wakes, oldest first.
+    pub wakes: VecDeque<Span>,
+    /// Accepted increases whose replicas have not shown up: when, how many.
+    awaited: VecDeque<(Time, u32)>,
+    /// Replicas on their way.
+    running: BTreeMap<Arc<str>, Start>,
+    /// Replicas there already.
+    known: BTreeSet<Arc<str>>,
+    /// False until the first report: who is there then was not started by us.
+    met: bool,
+}
+
+/// One replica on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Start {
+    since: Time,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    /// Of an accepted scale-up.
+    Ordered,
+    /// Out of standby.
+    Wake,
+    /// A crash, a roll-out, someone else's doing: expected, not measured.
+    Other,
+}
+
+/// What the starting replicas amount to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// On their way, not stuck.
+    pub(crate) starting: u32,
+    /// Later than twice the p90.
+    pub(crate) stuck: u32,
+    /// When each that is not stuck is expected, soonest first.
+    pub(crate) ready_at: Vec<Time>,
+    /// New capacity on its way: without restarts, with accepted increases that have not shown up.
+    pub(crate) arriving: u32,
+}
+
+impl Starts {
+    pub(crate) fn not_after(&mut self, now: Time) {
+        self.awaited.iter_mut().for_each(|a| a.0 = a.0.min(now));
+        self.running.values_mut().for_each(|s| s.since = s.since.min(now));
+    }
+
+    /// The target took an increase of so many replicas.
+    pub(crate) fn ordered(&mut self, at: Time, count: u32) {
+        if count > 0 {
+            self.awaited.push_back((at, count));
+            if self.awaited.len() > MAX_AWAITED {
+                self.awaited.pop_front();
+            }
+        }
+    }
+
+    /// The target took a decrease: increases that have not shown up will not.
+    pub(crate) fn withdrawn(&mut self) {
+        self.awaited.clear();
+    }
+
+    /// Takes a report in.
+    pub(crate) fn meet(&mut self, report: &PoolReport, now: Time) {
+        self.running.retain(|id, _| report.replicas.iter().any(|r| r.id == *id));
+        self.known.retain(|id| report.replicas.iter().any(|r| r.id == *id));
+        for replica in &report.replicas {
+            let id = &replica.id;
+            let was_known = self.known.contains(id);
+            let since = replica.since.min(now);
+            match replica.state {
+                ReplicaState::Starting if !self.running.contains_key(id) => {
+                    let kind = if replica.restarting || report.rolling_out {
+                        Kind::Other
+                    } else if was_known {
+                        Kind::Wake
+                    } else {
+                        self.claim().map_or(Kind::Other, |_| Kind::Ordered)
+                    };
+                    let since = if kind == Kind::Ordered { self.take_claim(since) } else { since };
+                    self.running.insert(Arc::clone(id), Start { since, kind });
+                }
+                ReplicaState::Starting => {
+                    if let Some(start) = self.running.get_mut(id)
+                        && (replica.restarting || report.rolling_out)
+                    {
+                        start.kind = Kind::Other;
+                    }
+                }
+                ReplicaState::Ready => self.arrived(id, since, was_known, report.rolling_out),
+                ReplicaState::Standby | ReplicaState::Draining | ReplicaState::Failed => {
+                    self.running.remove(id);
+                }
+            }
+            if replica.state != ReplicaState::Starting && !was_known {
+                self.known.insert(Arc::clone(id));
+            }
+        }
+        self.met = true;
+    }
+
+    fn claim(&self) -> Option<Time> {
+        self.awaited.front().map(|a| a.0)
+    }
+
+    /// Takes one replica from the oldest increase that awaits some.
+    fn take_claim(&mut self, otherwise: Time) -> Time {
+        let Some(front) = self.awaited.front_mut() else { return otherwise };
+        let at = front.0;
+        front.1 -= 1;
+        if front.1 == 0 {
+            self.awaited.pop_front();
+        }
+        at
+    }
+
+    fn arrived(&mut self, id: &Arc<str>, ready: Time, was_known: bool, rolling_out: bool) {
+        let start = match self.running.remove(id) {
+            Some(start) => start,
+            // So quick that nobody saw it start.
+            None if self.met && !was_known && !rolling_out && self.claim().is_some() => {
+                Start { since: self.take_claim(ready), kind: Kind::Ordered }
+            }
+            None => return,
+        };
+        let list = match start.kind {
+            Kind::Ordered => &mut self.finished,
+            Kind::Wake => &mut self.wakes,
+            Kind::Other => return,
+        };
+        list.push_back(ready.since(start.since));
+        if list.len() > KEPT {
+            list.pop_front();
+        }
+    }
+
+    /// Median and 90th percentile of a start. `manifest` until three were measured.
+    pub(crate) fn quantiles(&self, manifest: Span, now: Time) -> (Span, Span) {
+        if self.finished.len() < ENOUGH {
+            return (manifest, manifest);
+        }
+        let limit = self.stuck_after(manifest);
+        let unfinished =
+            self.running.values().filter(|s| s.kind == Kind::Ordered).map(|s| now.since(s.since).min(limit));
+        let mut all: Vec<(Span, bool)> = self.finished.iter().map(|d| (*d, true)).collect();
+        all.extend(unfinished.map(|d| (d, false)));
+        all.sort_by_key(|(d, finished)| (*d, !*finished));
+        (product_limit(&all, 0.5), product_limit(&all, 0.9))
+    }
+
+    /// 90th percentile of a wake; none measured: none.
+    pub(crate) fn wake_p90(&self) -> Option<Span> {
+        if self.wakes.is_empty() {
+            return None;
+        }
+        let mut all: Vec<(Span, bool)> = self.wakes.iter().map(|d| (*d, true)).collect();
+        all.sort_unstable();
+        Some(product_limit(&all, 0.9))
+    }
+
+    /// Twice the p90 of finished starts. Unfinished ones would move their own goal.
+    fn stuck_after(&self, manifest: Span) -> Span {
+        if self.finished.len() < ENOUGH {
+            return Span(manifest.0.saturating_mul(2));
+        }
+        let mut all: Vec<(Span, bool)> = self.finished.iter().map(|d| (*d, true)).collect();
+        all.sort_unstable();
+        // A start of no measurable length must not make every later one stuck.
+        Span(product_limit(&all, 0.9).0.max(1_000).saturating_mul(2))
+    }
+
+    /// What is on its way, and when it is expected.
+    pub(crate) fn expected(&self, manifest: Span, now: Time) -> Expected {
+        let (p50, p90) = self.quantiles(manifest, now);
+        let limit = self.stuck_after(manifest);
+        let mut expected = Expected::default();
+        for start in self.running.values() {
+            if now.since(start.since) > limit {
+                expected.stuck += 1;
+                continue;
+            }
+            expected.starting += 1;
+            expected.arriving += u32::from(start.kind != Kind::Other);
+            // The next of the usual instants that has not passed yet.
+            let at = [p50, p90, limit].into_iter().map(|after| start.since + after).find(|at| *at >= now);
+            expected.ready_at.push(at.unwrap_or(now));
+        }
+        expected.arriving +=
+            self.awaited.iter().filter(|(at, _)| now.since(*at) <= limit).map(|(_, n)| *n).sum::<u32>();
+        expected.ready_at.sort_unstable();
+        expected
+    }
+}
+
+/// The first duration by which a share `q` has finished; the longest seen where the estimate never gets there.
+fn product_limit(sorted: &[(Span, bool)], q: f64) -> Span {
+    let (mut left, mut at_risk) = (1.0, sorted.len() as f64);
+    for (duration, finished) in sorted {
+        if *finished {
+            left *= 1.0 - 1.0 / at_risk;
+            if 1.0 - left >= q - 1e-9 {
+                return *duration;
+            }
+        }
+        at_risk -= 1.0;
+    }
+    sorted.last().map_or(Span(0), |(duration, _)| *duration)
+}
+
+#[cfg(test)]
+mod tests;
