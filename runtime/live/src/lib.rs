@@ -6,4 +6,5 @@ pub mod client;
 pub mod clock;
 pub mod presets;
 pub mod source;
+pub mod store;
 pub mod target;
