@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod modules;
 pub mod presets;
 pub mod source;
 pub mod store;
