@@ -222,15 +222,16 @@ impl State {
 fn write_behind(shared: &Shared, mut database: Database, report: &watch::Sender<Progress>) {
     let mut tried = 0;
     let mut failing = false;
-    while let Some((batch, given)) = shared.next(tried, failing) {
+    while let Some((mut batch, given)) = shared.next(tried, failing) {
         let mut written = database.write(&batch);
         if let Err(WriteFailure::Replaced(error)) = &written {
             tracing::error!(%error, "the state file was replaced");
             let mut state = shared.lock();
             state.mark_everything();
-            let everything = state.take_batch();
+            // What fails now is everything, and everything has to be tried again.
+            batch = state.take_batch();
             drop(state);
-            written = database.write(&everything);
+            written = database.write(&batch);
         }
         let error = match written {
             Ok(()) => None,
