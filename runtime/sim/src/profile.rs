@@ -76,17 +76,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn from_row(row: &Row) -> Profile {
-    let &(name, model, gpus, (a, b, c, p, q), kv_tokens, max_batched_tokens, weights_gb) = row;
+    let &(name, model, gpus, coefficients, kv_tokens, max_batched_tokens, weights_gb) = row;
     Profile {
         name: name.to_owned(),
         model: model.to_owned(),
         gpus,
         step: StepTime {
-            base_ms: a,
-            per_sequence_us: b,
-            per_kv_token_ns: c,
-            per_prompt_token_us: p,
-            per_prompt_token_squared_ns: q,
+            base_ms: coefficients.0,
+            per_sequence_us: coefficients.1,
+            per_kv_token_ns: coefficients.2,
+            per_prompt_token_us: coefficients.3,
+            per_prompt_token_squared_ns: coefficients.4,
         },
         kv_tokens,
         max_model_len: LLAMA_CONTEXT.min(kv_tokens),

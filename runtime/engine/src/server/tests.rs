@@ -147,7 +147,7 @@ async fn bad_requests_say_what_is_wrong() {
 
 #[tokio::test]
 async fn answers_503_until_started() {
-    let server = start(EngineOptions { startup: Startup::Fixed(Duration::from_secs(3600)), ..quick() }).await;
+    let server = start(EngineOptions { startup: Startup::Fixed(Duration::from_hours(1)), ..quick() }).await;
     for (method, path) in [("GET", "/health"), ("GET", "/metrics"), ("GET", "/v1/models"), ("POST", "/v1/completions")]
     {
         let (status, answer) = server.json(method, path, r#"{"prompt":"a"}"#).await;
