@@ -78,6 +78,15 @@ impl Sandbox {
         inspect::inspect(bytes, &self.host.limits).map(|(inspection, _)| inspection)
     }
 
+    /// A core module as the component that `admit` would make of it; a component as it is. For those who build modules.
+    pub fn componentize(&self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let (inspection, typed) = inspect::inspect(bytes, &self.host.limits)?;
+        match inspection.kind {
+            Kind::Component => Ok(bytes.to_vec()),
+            Kind::Module => self.host.contract.wrap(bytes, typed, self.host.limits.text_bytes),
+        }
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.host.limits

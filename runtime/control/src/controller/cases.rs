@@ -52,10 +52,7 @@ impl Controller {
                     order: order.and_then(|o| Some((*o.pools.get(&pool.name)?, o))),
                     awake: memory.awake_until.and_then(|until| Some((pool.zero.as_ref()?.wake_replicas, until))),
                     doubt: doubts.get(&pool.name).cloned(),
-                    // An increase on its way counts: a decrease after it would be a reversal.
-                    last_up: memory
-                        .last_up
-                        .max(memory.changes.iter().rev().find(|c| !c.accepted && c.to > c.from).map(|c| c.at)),
+                    last_up: memory.last_up,
                     cooldown: rules.cooldown,
                     changes: &memory.changes,
                     up: rules.scale_up,
@@ -72,7 +69,9 @@ impl Controller {
         needs: &[MetricNeed],
         answered: &[Vec<Answered>],
         failed: Option<&String>,
+        now: Time,
     ) -> BTreeMap<String, String> {
+        let _ = now;
         let seen = self.windows.seen();
         let ready = |pool: &str| self.fleet.count(pool, ReplicaState::Ready);
         let someone = self.config.pools.iter().any(|p| ready(&p.name) > 0);
@@ -80,7 +79,8 @@ impl Controller {
         let mut uses_any = false;
         for (need, series) in needs.iter().zip(answered).filter(|(need, _)| in_use(need, seen)) {
             uses_any = true;
-            let never = !super::was_seen(&need.signal, seen);
+            let own = seen.contains(&need.signal);
+            let never = !own && !crate::signals::raw_inputs(&need.signal).iter().any(|s| seen.contains(*s));
             for one in series {
                 // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others.
                 let pool = one.input.labels.iter().find(|(name, _)| name == "pool").map(|(_, pool)| pool.as_str());

@@ -1,0 +1,93 @@
+//! `policy check`: what the daemon would refuse about a module, without a daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use trimtab_sandbox::{Refusal, Stage, synthetic_observation};
+
+use crate::failure::{Problem, Problems};
+use crate::output::{Console, OutputArgs, bytes, clean, short_digest};
+
+const EXAMPLES: &str = "Examples:
+  trimtab policy check latency-guard.wasm
+  trimtab policy check latency-guard.wasm --config config.yaml -o json
+
+Stages: inspect, imports, compile, link, describe, config, prepare, probe.";
+
+/// Check a module as the daemon would before it lets it serve
+///
+/// Goes through every stage of admission: the file, its imports, compiling, linking, its description, the configuration
+/// against its schema, its own check of the configuration, and one decision on a made-up observation.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The module
+    #[arg(value_name = "FILE|NAME")]
+    module: PathBuf,
+    /// The configuration to check with, YAML or JSON; default {}
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, console: &Console) -> anyhow::Result<ExitCode> {
+        let found = super::find(&self.module)?;
+        let config = super::config(self.config.as_deref())?;
+        let (problems, summary) = match check(&found.bytes, &config)? {
+            Ok(summary) => (Vec::new(), summary),
+            Err(refusal) => {
+                let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
+                let place = self.config.as_ref().filter(|_| of_config).map(|p| p.display().to_string());
+                (super::problems(place.as_deref().unwrap_or(&found.place), &refusal), String::new())
+            }
+        };
+        let code = if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        if self.output.json() {
+            console.print_json(&Problems { problems })?;
+        } else if problems.is_empty() {
+            console.print(&format!("{}: ok\n{summary}", found.place))?;
+        } else {
+            show(&problems, console)?;
+        }
+        Ok(code)
+    }
+}
+
+/// One block for each problem, on standard output: they are what was asked for.
+pub(crate) fn show(problems: &[Problem], console: &Console) -> anyhow::Result<()> {
+    let paint = console.paint();
+    let mut text = String::new();
+    for problem in problems {
+        let stage = if problem.stage.is_empty() { String::new() } else { format!(" [{}]", problem.stage) };
+        let message = clean(&problem.message);
+        text.push_str(&format!("{}: {}{}\n", clean(&problem.place), message, paint.faint(&clean(&stage))));
+        if !problem.hint.is_empty() {
+            text.push_str(&format!("  {} {}\n", paint.strong("fix:"), clean(&problem.hint)));
+        }
+    }
+    console.print(&text)?;
+    Ok(())
+}
+
+/// All stages. The outer error is the host's own.
+fn check(module: &[u8], config: &str) -> anyhow::Result<Result<String, Refusal>> {
+    let sandbox = super::sandbox()?;
+    let parsed: serde_json::Value = serde_json::from_str(config)?;
+    Ok(sandbox.admit(module).and_then(|admitted| {
+        if let Err(issues) = admitted.check_config(&parsed) {
+            let mut refusal = Refusal::new(Stage::Config, "bad-config", "the configuration does not fit the schema");
+            refusal.issues = issues;
+            return Err(refusal.hint("`trimtab policy inspect` shows the schema"));
+        }
+        let preparation = admitted.prepare(config)?;
+        admitted.probe(config, &synthetic_observation(&preparation), &[])?;
+        let about = admitted.description();
+        let needs: Vec<&str> = preparation.needs.iter().map(|n| n.signal.as_str()).collect();
+        let needs = if needs.is_empty() { "no series".to_owned() } else { needs.join(", ") };
+        let size = bytes(admitted.bytes().len());
+        let digest = short_digest(admitted.digest());
+        Ok(format!("  {} {}, {size}, {digest}\n  needs {needs}", clean(&about.name), clean(&about.version)))
+    }))
+}
