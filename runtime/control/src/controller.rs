@@ -185,7 +185,7 @@ impl Controller {
         let limits = self.limits();
         let answered = self.windows.answer(needs, self.config.guardrails.min_coverage, limits, now);
         let series = answered.into_iter().flatten().map(|a| a.series).collect();
-        Observation { series, proposed: self.desired_targets(now), ..self.scene(now) }
+        Observation { series, proposed: self.desired_targets(), ..self.scene(now) }
     }
 
     /// Runs the chain and the guardrails up to rate.
@@ -207,13 +207,13 @@ impl Controller {
                 .collect(),
             ..scene.clone()
         };
-        let proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(now), &look);
+        let proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(), &look);
         for (index, record) in proposal.records.iter().enumerate() {
             self.chain.note(index, record.error.clone());
         }
         let numbers = self.numbers_of(&proposal.targets);
         self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
-        let doubts = self.doubts(&needs, &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()), now);
+        let doubts = self.doubts(&needs, &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));
         let cases = self.cases(&doubts, now);
         let passage = guardrails::up_to_rate(&cases, numbers, self.facts.pause.as_ref());
         let wants =
@@ -421,11 +421,14 @@ fn dropped(case: &guardrails::Case<'_>, after: Counts, violation: &check::Violat
     }
 }
 
-/// The series a need stands for is one the chain uses: required, or optional and once seen.
+/// Whether a signal ever had a value, ready-made or from all its parts.
+fn was_seen(signal: &str, seen: &BTreeSet<String>) -> bool {
+    crate::signals::answerable(signal, &|raw| seen.contains(raw))
+}
+
+/// Whether the chain uses the series a need stands for: required, or optional and once seen.
 fn in_use(need: &MetricNeed, seen: &BTreeSet<String>) -> bool {
-    need.required
-        || seen.contains(&need.signal)
-        || crate::signals::raw_inputs(&need.signal).iter().any(|s| seen.contains(*s))
+    need.required || was_seen(&need.signal, seen)
 }
 
 /// One line on what is wrong with a series; none: it is good.
@@ -439,10 +442,7 @@ fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool)
         Missing => return None,
         Stale => format!("is stale ({age} old)"),
         Partial => format!("covers {:.0} % of the replicas", input.coverage * 100.0),
-        Suspicious => "is suspicious (a frozen page, or a jump no engine makes)".to_owned(),
+        Suspicious => "is suspicious (no number, a frozen page, or a jump no engine makes)".to_owned(),
     };
     Some(format!("{} {fault}", input.signal))
 }
-
-#[cfg(test)]
-mod tests;

@@ -153,6 +153,7 @@ impl Windows {
             }
             self.signals.insert(Arc::clone(&sample.signal), Tracks::default());
         }
+        let row = signals::canonical(&sample.signal);
         let Some(tracks) = self.signals.get_mut(&*sample.signal) else { return };
         let index = match tracks.find(&sample.origin, &sample.labels) {
             Ok(index) => index,
@@ -163,7 +164,7 @@ impl Windows {
                 }
                 // A label set that joins others of its replica counted from zero since their last scrape.
                 let joins = tracks.of(&sample.origin).iter().filter_map(Track::newest_at).filter(|t| *t < at).max();
-                let ceiling = signals::canonical(&sample.signal).map_or(f64::INFINITY, |s| s.ceiling);
+                let ceiling = row.map_or(f64::INFINITY, |s| s.ceiling);
                 let mut track = Track::new(sample.origin.clone(), sample.labels, ceiling);
                 if let Some(before) = joins {
                     track.start_from_zero(before, &sample.reading);
@@ -173,7 +174,11 @@ impl Windows {
                 index
             }
         };
-        let arrival = tracks.list[index].push(at, &sample.reading, self.retention);
+        let arrival = if row.is_none_or(|row| fits(row.origin, &sample.reading)) {
+            tracks.list[index].push(at, &sample.reading, self.retention)
+        } else {
+            tracks.list[index].refuse(at)
+        };
         if arrival != Arrival::Refused && arrival != Arrival::Old && !self.seen.contains(&*sample.signal) {
             self.seen.insert(sample.signal.to_string());
         }
@@ -294,6 +299,15 @@ impl Windows {
             }
             spoke && pages.iter().all(zero)
         })
+    }
+}
+
+/// Whether a canonical signal is ever read like this. What is derived here a source may give as a level.
+fn fits(origin: signals::Origin, reading: &Reading) -> bool {
+    match origin {
+        signals::Origin::Counter => matches!(reading, Reading::Counter(_)),
+        signals::Origin::Histogram => matches!(reading, Reading::Histogram(_)),
+        _ => matches!(reading, Reading::Gauge(_)),
     }
 }
 

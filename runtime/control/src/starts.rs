@@ -186,20 +186,24 @@ impl Starts {
         Some(product_limit(&all, 0.9))
     }
 
-    /// Twice the p90 of finished starts. Unfinished ones would move their own goal.
-    fn stuck_after(&self, manifest: Span) -> Span {
+    /// A quantile of the finished starts alone: an unfinished one would move its own goal.
+    fn usual(&self, q: f64, manifest: Span) -> Span {
         if self.finished.len() < ENOUGH {
-            return Span(manifest.0.saturating_mul(2));
+            return manifest;
         }
         let mut all: Vec<(Span, bool)> = self.finished.iter().map(|d| (*d, true)).collect();
         all.sort_unstable();
-        // A start of no measurable length must not make every later one stuck.
-        Span(product_limit(&all, 0.9).0.max(1_000).saturating_mul(2))
+        product_limit(&all, q)
+    }
+
+    /// Twice the p90. A start of no measurable length must not make every later one stuck.
+    fn stuck_after(&self, manifest: Span) -> Span {
+        Span(self.usual(0.9, manifest).0.max(1_000).saturating_mul(2))
     }
 
     /// What is on its way, and when it is expected.
     pub(crate) fn expected(&self, manifest: Span, now: Time) -> Expected {
-        let (p50, p90) = self.quantiles(manifest, now);
+        let (p50, p90) = (self.usual(0.5, manifest), self.usual(0.9, manifest));
         let limit = self.stuck_after(manifest);
         let mut expected = Expected::default();
         for start in self.running.values() {

@@ -52,7 +52,10 @@ impl Controller {
                     order: order.and_then(|o| Some((*o.pools.get(&pool.name)?, o))),
                     awake: memory.awake_until.and_then(|until| Some((pool.zero.as_ref()?.wake_replicas, until))),
                     doubt: doubts.get(&pool.name).cloned(),
-                    last_up: memory.last_up,
+                    // An increase on its way counts: a decrease after it would be a reversal.
+                    last_up: memory
+                        .last_up
+                        .max(memory.changes.iter().rev().find(|c| !c.accepted && c.to > c.from).map(|c| c.at)),
                     cooldown: rules.cooldown,
                     changes: &memory.changes,
                     up: rules.scale_up,
@@ -69,9 +72,7 @@ impl Controller {
         needs: &[MetricNeed],
         answered: &[Vec<Answered>],
         failed: Option<&String>,
-        now: Time,
     ) -> BTreeMap<String, String> {
-        let _ = now;
         let seen = self.windows.seen();
         let ready = |pool: &str| self.fleet.count(pool, ReplicaState::Ready);
         let someone = self.config.pools.iter().any(|p| ready(&p.name) > 0);
@@ -79,8 +80,7 @@ impl Controller {
         let mut uses_any = false;
         for (need, series) in needs.iter().zip(answered).filter(|(need, _)| in_use(need, seen)) {
             uses_any = true;
-            let own = seen.contains(&need.signal);
-            let never = !own && !crate::signals::raw_inputs(&need.signal).iter().any(|s| seen.contains(*s));
+            let never = !super::was_seen(&need.signal, seen);
             for one in series {
                 // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others.
                 let pool = one.input.labels.iter().find(|(name, _)| name == "pool").map(|(_, pool)| pool.as_str());

@@ -38,7 +38,7 @@ impl Controller {
     }
 
     /// What is desired now, per pool and tier.
-    pub(super) fn desired_targets(&self, _now: Time) -> Vec<Target> {
+    pub(super) fn desired_targets(&self) -> Vec<Target> {
         let pools = self.config.pools.iter();
         pools
             .flat_map(|p| {

@@ -77,11 +77,6 @@ impl Windows {
         if matches!(across, Across::Max | Across::Percentile(_)) {
             plan.inside = Across::Max;
         }
-        if let Across::Percentile(percent) = across
-            && need.across.is_empty()
-        {
-            plan.across = Across::Percentile(percent);
-        }
         match supply {
             Supply::Tracks(tracks) => {
                 for track in tracks {
@@ -192,8 +187,6 @@ impl Windows {
         let Plan { need, within, across, inside, groups, step, steps, .. } = plan;
         let (step, steps) = if steps > most { (Span((step.0 * steps).div_ceil(most)), most) } else { (step, steps) };
         let merge = Merge { within, across, inside, step, limits };
-        let seen =
-            self.seen.iter().any(|s| s == &need.signal || signals::raw_inputs(&need.signal).contains(&s.as_str()));
         groups
             .iter()
             .map(|group| {
@@ -211,7 +204,7 @@ impl Windows {
                     value,
                     age: quality.age,
                     coverage: quality.coverage,
-                    kind: quality.kind(min_coverage, limits, seen || need.required),
+                    kind: quality.kind(min_coverage, limits),
                 };
                 let age = quality.age.unwrap_or(Span(0));
                 let (signal, labels) = (need.signal.clone(), group.labels.clone());
@@ -248,14 +241,11 @@ struct Quality {
     coverage: f64,
     suspicious: bool,
     reset: bool,
-    /// Nobody is there to ask.
-    nobody: bool,
 }
 
 impl Quality {
-    fn kind(&self, min_coverage: f64, limits: Limits, wanted: bool) -> InputKind {
+    fn kind(&self, min_coverage: f64, limits: Limits) -> InputKind {
         match self.age {
-            None if self.nobody || !wanted => InputKind::Missing,
             None => InputKind::Missing,
             Some(age) if age > limits.stale_after => InputKind::Stale,
             _ if self.suspicious => InputKind::Suspicious,
@@ -301,7 +291,7 @@ impl Merge {
         }
         expected += group.absent.iter().filter(|(_, m)| now.since(m.from) <= self.limits.silent_after).count() as u32;
         let coverage = if expected == 0 { 1.0 } else { f64::from(answered) / f64::from(expected) };
-        Quality { age: newest.map(|at| now.since(at)), coverage, suspicious, reset, nobody: expected == 0 }
+        Quality { age: newest.map(|at| now.since(at)), coverage, suspicious, reset }
     }
 
     fn needs_two(&self) -> bool {

@@ -14,6 +14,9 @@ const MAX_POINTS: usize = 2_880;
 /// So many impossible jumps in a row are a new truth (an engine that restarted with other counters), not noise.
 const BELIEVE_AFTER: u32 = 3;
 
+/// Beyond 2^53 a float no longer counts by ones, so nothing has counted that far.
+const MOST_COUNTED: f64 = 9_007_199_254_740_992.0;
+
 /// What became of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -117,7 +120,7 @@ impl Track {
         self.reset_at.is_some() && self.reset_at == self.newest_at()
     }
 
-    /// An impossible reading came after the newest good one.
+    /// A reading that is no number, or an impossible one, came after the newest good one.
     pub(super) fn doubted(&self) -> bool {
         self.doubted_at.is_some_and(|at| self.newest_at().is_none_or(|good| at > good))
     }
@@ -148,9 +151,7 @@ impl Track {
         let (value, moved) = match value {
             Ok(kept) => kept,
             Err(arrival) => {
-                if arrival == Arrival::Impossible {
-                    self.doubted_at = Some(at);
-                }
+                self.doubted_at = Some(at);
                 return arrival;
             }
         };
@@ -158,6 +159,12 @@ impl Track {
         self.points.push_back(Point { at, value });
         self.trim(at - retention);
         Arrival::Kept { moved }
+    }
+
+    /// A reading of a kind that this signal never has.
+    pub(super) fn refuse(&mut self, at: Time) -> Arrival {
+        self.doubted_at = Some(at);
+        Arrival::Refused
     }
 
     fn level(&mut self, v: f64) -> Result<(Value, bool), Arrival> {
@@ -175,7 +182,7 @@ impl Track {
     }
 
     fn total(&mut self, at: Time, v: f64) -> Result<(Value, bool), Arrival> {
-        if !v.is_finite() || v < 0.0 {
+        if !(0.0..=MOST_COUNTED).contains(&v) {
             return Err(Arrival::Refused);
         }
         let Some(Point { at: before, value: Value::Total(total) }) = self.points.back() else {

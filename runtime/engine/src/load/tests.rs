@@ -227,7 +227,7 @@ fn arrivals_are_fixed_by_the_seed_and_follow_the_shape() {
     let options = |shape, seed| LoadOptions {
         shape,
         seed,
-        duration: Duration::from_secs(600),
+        duration: Duration::from_mins(10),
         spread: 0.5,
         ..LoadOptions::new(Endpoints::Fixed(Vec::new()))
     };

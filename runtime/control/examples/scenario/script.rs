@@ -1,0 +1,494 @@
+//! The scenario language: one line, one thing that happens to a workload.
+//!
+//! For: regression cases that need no Rust. The first lines set the workload up, the rest play. `#` starts a comment.
+//!
+//! ```text
+//! workload interval=5s stale=15s silent=10m coverage=0.9 cooldown=5m down=10%/60s up=4/60s
+//! pool NAME min=1 max=8 group=G zero=10m wake=SIGNAL>0 wakeReplicas=1 hold=5m startup=60s
+//! stage NAME needs=queue-depth!,request-rate combine=max onFailure=noDown      (`!`: required)
+//! fleet POOL replicas=2 takes=20s standby=1                    the target: replicas ready now, and how long a start takes
+//! signal POOL queue-depth=3 requests-completed=+2/s            each ready replica of the pool says so from now on
+//! page gateway-queue=4                                         said for the whole workload
+//! mute|freeze|nan|negative|reset|heal POOL/REPLICA             what happens to one replica's page
+//! kill POOL/REPLICA    repair POOL/REPLICA    never POOL       a crash; back at work; starts of this pool never finish
+//! answer STAGE POOL=4 POOL.standby=1 | load/8 | fail CODE | keep
+//! grant POOL=3 | all
+//! target POOL applies|refuses|fails|hangs|rolls|settles        what the target does with actions from now on
+//! pause 10m WHY… · override POOL=3 10m WHY… · resume · wake · restart · generation
+//! set POOL=5                                                   someone else changes the target
+//! run 60s                                                      ticks at every interval
+//! ```
+
+#[path = "script/fleet.rs"] // found from the tests too, which include this file by path
+mod fleet;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use trimtab_control::command::Command;
+use trimtab_control::config::{
+    Combine, Guardrails, Module, ModuleRef, OnFailure, PoolConfig, Rate, StageConfig, Step, WakeRule, WorkloadConfig,
+    WorkloadId, ZeroGrant,
+};
+use trimtab_control::decision::{Decision, InputKind, PoolGrant};
+use trimtab_control::policy::{Answer, Call, Fault, MetricNeed, Observation, Policy, Preparation, Target, Tier};
+use trimtab_control::sample::{Intake, Origin, Reading, Sample};
+use trimtab_control::time::{Span, Time};
+use trimtab_control::{Arbiter, Controller, Saved, Slot};
+
+use fleet::Fleet;
+
+/// When every scenario begins: 2026-01-01T00:00:00Z.
+const START: Time = Time(1_767_225_600_000);
+
+/// What came of a scenario.
+pub(crate) struct Played {
+    /// Every decision, in order.
+    pub(crate) decisions: Vec<Decision>,
+    /// The story, for people: one line per decision, and what was unusual about it.
+    #[allow(dead_code)] // the example prints decisions, the tests compare the story
+    pub(crate) story: String,
+}
+
+/// A stage's scripted answers.
+#[derive(Debug, Clone)]
+enum Answers {
+    Keep,
+    Fixed(Vec<Target>),
+    /// One replica for so much of everything that runs and waits.
+    Load(f64),
+    Fail(String),
+}
+
+#[derive(Debug)]
+struct Scripted(Arc<Mutex<Answers>>);
+
+impl Policy for Scripted {
+    fn decide(&self, _config: &str, observation: &Observation, state: &[u8]) -> Call {
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = u64::from_le_bytes(state.try_into().unwrap_or_default()) + 1;
+        let (targets, reason) = match answers {
+            Answers::Keep => (Vec::new(), "as it is".to_owned()),
+            Answers::Fixed(targets) => (targets, "as told".to_owned()),
+            Answers::Load(per) => {
+                let load: f64 = observation.series.iter().filter_map(|s| s.values.last()).sum();
+                let pool = observation.pools[0].name.clone();
+                let replicas = if load.is_nan() { observation.pools[0].desired } else { (load / per).ceil() as u32 };
+                (vec![Target { pool, tier: Tier::Serving, replicas }], format!("load {load:.1}"))
+            }
+            Answers::Fail(code) => {
+                let fault = Fault { code, message: "as told".to_owned() };
+                return Call { answer: Err(fault), log: Vec::new() };
+            }
+        };
+        let state = Some(asked.to_le_bytes().to_vec());
+        Call { answer: Ok(Answer { targets, reason, notes: Vec::new(), state, recheck: None }), log: Vec::new() }
+    }
+}
+
+/// A scenario being played.
+struct Stage {
+    config: WorkloadConfig,
+    answers: BTreeMap<String, Arc<Mutex<Answers>>>,
+    needs: BTreeMap<String, Vec<MetricNeed>>,
+    fleets: Vec<Fleet>,
+    pages: BTreeMap<String, f64>,
+    grants: Option<BTreeMap<String, u32>>,
+    controller: Option<Controller>,
+    arbiter: Arbiter,
+    now: Time,
+    played: Played,
+}
+
+/// Plays a whole script. The error names the line.
+pub(crate) fn play(text: &str) -> Result<Played, String> {
+    let mut stage = Stage::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if !line.is_empty() {
+            stage.line(line).map_err(|problem| format!("line {}: {problem}", number + 1))?;
+        }
+    }
+    Ok(stage.played)
+}
+
+/// The words of a line as `name=value`, with the flags that have no value.
+fn words(rest: &str) -> impl Iterator<Item = (&str, &str)> {
+    rest.split_whitespace().map(|word| word.split_once('=').unwrap_or((word, "")))
+}
+
+pub(crate) fn span(text: &str) -> Result<Span, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let scale = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(format!("no duration: {text}")),
+    };
+    number.parse::<u64>().map(|n| Span(n * scale)).map_err(|_| format!("no duration: {text}"))
+}
+
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("no number: {text}"))
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    let (step, per) = text.split_once('/').ok_or("a rate is STEP/PER, such as 10%/60s")?;
+    let max_step = match step.strip_suffix('%') {
+        Some(percent) => Step::Percent(number(percent)?),
+        None => Step::Count(number(step)?),
+    };
+    Ok(Rate { max_step, per: span(per)? })
+}
+
+impl Stage {
+    fn new() -> Self {
+        let guardrails = Guardrails {
+            stale_after: None,
+            min_coverage: 0.9,
+            silent_after: None,
+            scale_up: None,
+            scale_down: Rate { max_step: Step::Percent(10), per: Span::seconds(60) },
+            cooldown: Span::seconds(300),
+        };
+        let config = WorkloadConfig {
+            id: WorkloadId { namespace: "default".to_owned(), name: "chat".to_owned() },
+            generation: 1,
+            interval: Span::seconds(5),
+            attributes: Vec::new(),
+            pools: Vec::new(),
+            stages: Vec::new(),
+            guardrails,
+        };
+        Stage {
+            config,
+            answers: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            fleets: Vec::new(),
+            pages: BTreeMap::new(),
+            grants: None,
+            controller: None,
+            arbiter: Arbiter::new(),
+            now: START,
+            played: Played { decisions: Vec::new(), story: String::new() },
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        if !matches!(verb, "workload" | "pool" | "stage" | "run") {
+            self.say(&format!("> {line}"));
+        }
+        match verb {
+            "workload" => self.workload(rest),
+            "pool" => self.pool(rest),
+            "stage" => self.stage(rest),
+            "fleet" => {
+                self.fleets.push(Fleet::parse(rest, self.now)?);
+                Ok(())
+            }
+            "answer" => self.answer(rest),
+            "grant" => self.grant(rest),
+            "page" => {
+                for (name, value) in words(rest) {
+                    self.pages.insert(name.to_owned(), number(value)?);
+                }
+                Ok(())
+            }
+            "pause" | "override" | "resume" | "wake" => self.command(verb, rest),
+            "restart" => self.restart(),
+            "generation" => {
+                self.config.generation += 1;
+                let (config, now) = (self.config.clone(), self.now);
+                self.controller().reconfigure(config, now);
+                Ok(())
+            }
+            "run" => self.run(span(rest)?),
+            _ => self.to_fleet(verb, rest),
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        let _ = writeln!(self.played.story, "{line}");
+    }
+
+    fn to_fleet(&mut self, verb: &str, rest: &str) -> Result<(), String> {
+        let name = rest.split([' ', '/', '=']).next().unwrap_or_default();
+        let now = self.now;
+        match self.fleets.iter_mut().find(|f| f.pool == name) {
+            Some(fleet) => fleet.line(verb, rest[name.len()..].trim_start_matches(['/', ' ', '=']), now),
+            None => Err(format!("{verb}: no such verb, or no fleet {name:?}")),
+        }
+    }
+
+    fn workload(&mut self, rest: &str) -> Result<(), String> {
+        let rules = &mut self.config.guardrails;
+        for (name, value) in words(rest) {
+            match name {
+                "interval" => self.config.interval = span(value)?,
+                "stale" => rules.stale_after = Some(span(value)?),
+                "silent" => rules.silent_after = Some(span(value)?),
+                "coverage" => rules.min_coverage = number(value)?,
+                "cooldown" => rules.cooldown = span(value)?,
+                "down" => rules.scale_down = rate(value)?,
+                "up" => rules.scale_up = Some(rate(value)?),
+                _ => return Err(format!("workload has no {name}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn pool(&mut self, rest: &str) -> Result<(), String> {
+        let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut pool = PoolConfig {
+            name: name.to_owned(),
+            group: None,
+            min: 1,
+            max: 8,
+            zero: None,
+            gpus_per_replica: 1,
+            price_per_hour: None,
+            startup: Span::seconds(180),
+            attributes: Vec::new(),
+        };
+        let mut zero =
+            ZeroGrant { after: Span::seconds(600), wake_on: Vec::new(), wake_replicas: 1, hold: Span::seconds(300) };
+        for (name, value) in words(rest) {
+            match name {
+                "min" => pool.min = number(value)?,
+                "max" => pool.max = number(value)?,
+                "group" => pool.group = Some(value.to_owned()),
+                "startup" => pool.startup = span(value)?,
+                "gpus" => pool.gpus_per_replica = number(value)?,
+                "zero" => zero.after = span(value)?,
+                "wake" => {
+                    let (signal, above) = value.split_once('>').ok_or("wake=SIGNAL>VALUE")?;
+                    zero.wake_on.push(WakeRule { signal: signal.to_owned(), above: number(above)? });
+                }
+                "wakeReplicas" => zero.wake_replicas = number(value)?,
+                "hold" => zero.hold = span(value)?,
+                _ => return Err(format!("pool has no {name}")),
+            }
+        }
+        if pool.min == 0 {
+            pool.zero = Some(zero);
+        }
+        self.config.pools.retain(|p| p.name != pool.name);
+        self.config.pools.push(pool);
+        if self.controller.is_some() {
+            let (config, now) = (self.config.clone(), self.now);
+            self.controller().reconfigure(config, now);
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, rest: &str) -> Result<(), String> {
+        let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let module = ModuleRef { policy: name.to_owned(), config: "{}".to_owned(), digest: None };
+        let mut stage =
+            StageConfig { name: name.to_owned(), module, combine: Combine::Replace, on_failure: OnFailure::NoDown };
+        let mut needs = Vec::new();
+        for (key, value) in words(rest) {
+            match (key, value) {
+                ("needs", list) => needs.extend(list.split(',').map(need)),
+                ("combine", "max") => stage.combine = Combine::Max,
+                ("combine", "min") => stage.combine = Combine::Min,
+                ("combine", "replace") | ("onFailure", "noDown") => {}
+                ("onFailure", "hold") => stage.on_failure = OnFailure::Hold,
+                ("onFailure", "skip") => stage.on_failure = OnFailure::Skip,
+                _ => return Err(format!("stage has no {key}={value}")),
+            }
+        }
+        self.config.stages.push(stage);
+        self.needs.insert(name.to_owned(), needs);
+        self.answers.insert(name.to_owned(), Arc::new(Mutex::new(Answers::Keep)));
+        Ok(())
+    }
+
+    fn answer(&mut self, rest: &str) -> Result<(), String> {
+        let (name, rest) = rest.split_once(' ').ok_or("answer STAGE WHAT")?;
+        let answers = match rest.trim() {
+            "keep" => Answers::Keep,
+            other if other.starts_with("load/") => Answers::Load(number(&other[5..])?),
+            other if other.starts_with("fail ") => Answers::Fail(other[5..].to_owned()),
+            other => {
+                let target = |(name, value): (&str, &str)| -> Result<Target, String> {
+                    let (pool, tier) = name.split_once('.').unwrap_or((name, "serving"));
+                    let tier = Tier::parse(tier).ok_or("no such tier")?;
+                    Ok(Target { pool: pool.to_owned(), tier, replicas: number(value)? })
+                };
+                Answers::Fixed(words(other).map(target).collect::<Result<_, _>>()?)
+            }
+        };
+        let shared = self.answers.get(name).ok_or_else(|| format!("no stage {name}"))?;
+        *shared.lock().unwrap_or_else(PoisonError::into_inner) = answers;
+        Ok(())
+    }
+
+    fn grant(&mut self, rest: &str) -> Result<(), String> {
+        self.grants = match rest {
+            "all" => None,
+            list => Some(words(list).map(|(n, v)| Ok((n.to_owned(), number(v)?))).collect::<Result<_, String>>()?),
+        };
+        Ok(())
+    }
+
+    fn command(&mut self, verb: &str, rest: &str) -> Result<(), String> {
+        let mut rest = rest;
+        let mut pools = BTreeMap::new();
+        while let Some(((name, value), tail)) =
+            rest.split_once(' ').and_then(|(word, tail)| Some((word.split_once('=')?, tail)))
+        {
+            pools.insert(name.to_owned(), number(value)?);
+            rest = tail;
+        }
+        let (lasting, reason) = rest.split_once(' ').unwrap_or((rest, "no reason given"));
+        let reason = reason.to_owned();
+        let command = match verb {
+            "pause" => Command::Pause { lasting: span(lasting)?, reason },
+            "override" => Command::Override { pools, lasting: span(lasting)?, reason },
+            "resume" => Command::Resume { reason },
+            _ => Command::Wake { reason },
+        };
+        let now = self.now;
+        let line = match self.controller().command(command, now) {
+            Ok(line) => line,
+            Err(error) => format!("refused: {error}"),
+        };
+        self.say(&line);
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), String> {
+        let saved = self.controller().save();
+        let text = serde_json::to_string(&saved).map_err(|e| e.to_string())?;
+        let saved: Saved = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        self.controller = None;
+        self.start(Some(saved));
+        Ok(())
+    }
+
+    fn controller(&mut self) -> &mut Controller {
+        if self.controller.is_none() {
+            self.start(None);
+        }
+        self.controller.as_mut().unwrap_or_else(|| unreachable!("it was started"))
+    }
+
+    fn start(&mut self, saved: Option<Saved>) {
+        let mut controller = Controller::new(self.config.clone(), saved, self.now);
+        for (name, answers) in &self.answers {
+            let preparation = Preparation { needs: self.needs[name].clone(), attributes: Vec::new() };
+            let policy = Arc::new(Scripted(Arc::clone(answers)));
+            let module = Module { policy, digest: format!("sha256:{name}"), preparation, state_version: 1 };
+            controller.install(name, Slot::Stage, Ok(module), self.now);
+        }
+        self.controller = Some(controller);
+    }
+
+    fn run(&mut self, lasting: Span) -> Result<(), String> {
+        let end = self.now + lasting;
+        while self.now < end {
+            self.tick()?;
+            self.now = self.now + self.config.interval;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), String> {
+        let now = self.now;
+        let mut intake = Intake::default();
+        for fleet in &mut self.fleets {
+            fleet.advance(now);
+            intake.pools.extend(fleet.report(now));
+            intake.samples.extend(fleet.samples(now));
+        }
+        intake.samples.extend(self.pages.iter().map(|(signal, value)| Sample {
+            origin: Origin::Query,
+            signal: Arc::from(signal.as_str()),
+            labels: Vec::new(),
+            at: now,
+            reading: Reading::Gauge(*value),
+        }));
+        self.controller();
+        let Some(controller) = self.controller.as_mut() else { return Err("no controller".to_owned()) };
+        controller.observe(intake, now);
+        let wants = controller.propose(now);
+        let mut grant = self.arbiter.grant(&self.config.id, &wants);
+        if let Some(limits) = &self.grants {
+            for pool in &mut grant.pools {
+                *pool = PoolGrant {
+                    pool: pool.pool.clone(),
+                    replicas: limits.get(&pool.pool).copied(),
+                    why: "scripted".to_owned(),
+                };
+            }
+        }
+        let decision = controller.decide(&grant, now);
+        for action in decision.actions() {
+            let fleet = self.fleets.iter_mut().find(|f| f.pool == action.pool).ok_or("an action for no fleet")?;
+            if let Some(outcome) = fleet.apply(&action, now) {
+                controller.record(outcome, now);
+            }
+        }
+        self.tell(&decision);
+        self.played.decisions.push(decision);
+        Ok(())
+    }
+
+    /// One line per decision; quiet ones that repeat the last are left out.
+    fn tell(&mut self, decision: &Decision) {
+        let mut lines = Vec::new();
+        for pool in &decision.pools {
+            let standby = if (pool.standby_from, pool.standby_to) == (0, 0) {
+                String::new()
+            } else {
+                format!(" standby {} -> {}", pool.standby_from, pool.standby_to)
+            };
+            lines.push(format!("  {} {} -> {}{standby}", pool.name, pool.from, pool.to));
+        }
+        for stage in decision.stages.iter().filter(|s| s.error.is_some()) {
+            lines.push(format!(
+                "  stage {} failed: {}",
+                stage.name,
+                stage.error.as_ref().map_or("", |e| e.code.as_str())
+            ));
+        }
+        for input in decision.inputs.iter().filter(|i| !matches!(i.kind, InputKind::Fresh)) {
+            lines.push(format!(
+                "  input {} {} covers {:.2}",
+                input.signal,
+                format!("{:?}", input.kind).to_lowercase(),
+                input.coverage
+            ));
+        }
+        for step in decision.guardrails.iter().filter(|s| s.from != s.to || s.standby_from != s.standby_to) {
+            lines.push(format!("  {:?} {}: {} -> {} ({})", step.rule, step.pool, step.from, step.to, step.why));
+        }
+        for (pool, ids) in &decision.remove_first {
+            lines.push(format!("  remove first of {pool}: {}", ids.join(", ")));
+        }
+        let at = decision.at.since(START).as_seconds();
+        self.say(&format!("{at}s"));
+        for line in lines {
+            self.say(&line);
+        }
+    }
+}
+
+fn need(text: &str) -> MetricNeed {
+    let (name, required) = text.strip_suffix('!').map_or((text, false), |name| (name, true));
+    let (signal, by) = name.split_once('@').map_or((name, Vec::new()), |(signal, by)| (signal, vec![by.to_owned()]));
+    MetricNeed {
+        signal: signal.to_owned(),
+        by,
+        within: String::new(),
+        across: String::new(),
+        step: Span(0),
+        window: Span(0),
+        required,
+    }
+}
