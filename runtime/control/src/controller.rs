@@ -7,6 +7,7 @@
 mod cases;
 mod fleet;
 mod orders;
+mod record;
 mod report;
 mod view;
 
@@ -15,14 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check;
 use crate::command::Command;
 use crate::config::{Module, WorkloadConfig};
-use crate::decision::{
-    Decision, Grant, Input, Outcome, OutcomeState, PoolDecision, PoolOutcome, PoolWant, Rule, StageRecord, Step, Wants,
-};
+use crate::decision::{Decision, Grant, Input, PoolWant, Rule, StageRecord, Step, Wants};
 use crate::guardrails::{self, Counts, Passage};
 use crate::pipeline::{self, Chain, Commit};
 use crate::policy::{Fault, MetricNeed, Observation, Target, Tier};
 use crate::sample::Intake;
-use crate::saved::{Change, PoolMemory, REMEMBER_CHANGES, Saved, SavedFacts};
+use crate::saved::{Saved, SavedFacts};
 use crate::series::{Answered, Limits, Windows};
 use crate::signals::{Across, Within};
 use crate::time::{Span, Time};
@@ -31,11 +30,6 @@ use fleet::Fleet;
 pub use orders::CommandError;
 
 pub use crate::saved::Slot;
-
-/// Decisions kept that changed something.
-const KEPT_DECISIONS: usize = 20;
-/// Most changes remembered per pool.
-const MAX_CHANGES: usize = 1_024;
 
 /// See the module.
 #[derive(Debug)]
@@ -285,89 +279,6 @@ impl Controller {
         self.finish(draft, &present, now)
     }
 
-    fn finish(&mut self, draft: Draft, present: &[Counts], now: Time) -> Decision {
-        self.facts.sequence += 1;
-        let id = format!("{}-{}-{}", self.config.generation, now.0, self.facts.sequence);
-        let names = self.config.pools.iter().map(|p| p.name.clone());
-        let pools: Vec<PoolDecision> = names
-            .zip(present.iter().zip(&draft.passage.numbers))
-            .map(|(name, (from, to))| PoolDecision {
-                name,
-                from: from.serving,
-                to: to.serving,
-                standby_from: from.standby,
-                standby_to: to.standby,
-                outcome: (from == to).then(|| PoolOutcome { state: OutcomeState::Unchanged, message: String::new() }),
-            })
-            .collect();
-        let recheck = draft.recheck.filter(|r| *r < self.config.interval);
-        let decision = Decision {
-            id,
-            at: now,
-            generation: self.config.generation,
-            inputs: draft.inputs,
-            stages: draft.stages,
-            guardrails: draft.passage.steps,
-            recheck_at: recheck.map(|r| now + r),
-            remove_first: self.remove_first(now),
-            pools,
-        };
-        self.remember(&decision, now);
-        decision
-    }
-
-    /// Keeps the decision, and its changes as on their way.
-    fn remember(&mut self, decision: &Decision, now: Time) {
-        for pool in decision.pools.iter().filter(|p| p.outcome.is_none()) {
-            let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
-            memory.changes.push_back(Change {
-                decision: decision.id.clone(),
-                at: now,
-                from: pool.from,
-                to: pool.to,
-                standby_from: pool.standby_from,
-                standby_to: pool.standby_to,
-                accepted: false,
-            });
-            let keep = now - REMEMBER_CHANGES;
-            while memory.changes.len() > MAX_CHANGES
-                || memory.changes.front().is_some_and(|c| c.accepted && c.at < keep)
-            {
-                memory.changes.pop_front();
-            }
-        }
-        let kept = &mut self.facts.decisions;
-        if kept.back().is_some_and(|last| !last.changes()) {
-            kept.pop_back();
-        }
-        kept.push_back(decision.clone());
-        let changed = kept.iter().filter(|d| d.changes()).count();
-        if changed > KEPT_DECISIONS {
-            kept.pop_front();
-        }
-    }
-
-    /// Takes in what became of one action. Outcomes of superseded decisions count too: they say what was not done.
-    pub fn record(&mut self, outcome: Outcome, now: Time) {
-        if let Some(decision) = self.facts.decisions.iter_mut().find(|d| d.id == outcome.decision)
-            && let Some(pool) = decision.pools.iter_mut().find(|p| p.name == outcome.pool)
-        {
-            pool.outcome = Some(PoolOutcome { state: outcome.state, message: outcome.message.clone() });
-        }
-        let Some(memory) = self.facts.pools.get_mut(&outcome.pool) else { return };
-        let Some(index) = memory.changes.iter().position(|c| c.decision == outcome.decision && !c.accepted) else {
-            return;
-        };
-        if outcome.state == OutcomeState::Applied {
-            accept(memory, index, now);
-        } else if let Some(undone) = memory.changes.remove(index)
-            && let Some(next) = memory.changes.get_mut(index)
-        {
-            // The next change began where this one should have ended.
-            (next.from, next.standby_from) = (undone.from, undone.standby_from);
-        }
-    }
-
     /// Takes a person's order. Returns the line for the audit.
     pub fn command(&mut self, command: Command, now: Time) -> Result<String, CommandError> {
         self.order(command, now)
@@ -388,24 +299,6 @@ impl Controller {
         let mut facts = self.facts.clone();
         facts.seen.clone_from(self.windows.seen());
         Saved { facts, states: self.chain.save() }
-    }
-}
-
-/// The target took a change.
-fn accept(memory: &mut PoolMemory, index: usize, now: Time) {
-    let change = &mut memory.changes[index];
-    change.accepted = true;
-    let (from, to) = (change.from, change.to);
-    let total = |serving: u32, standby: u32| serving.saturating_add(standby);
-    let new = total(to, change.standby_to).saturating_sub(total(from, change.standby_from));
-    memory.asked = Some((to, change.standby_to, now));
-    if to > from || new > 0 {
-        memory.last_up = Some(now);
-        memory.starts.ordered(now, new);
-    }
-    if to < from {
-        memory.last_down = Some(now);
-        memory.starts.withdrawn();
     }
 }
 
@@ -438,8 +331,8 @@ fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool)
     let age = input.age.unwrap_or(Span(0));
     let fault = match input.kind {
         Fresh | Reset => return None,
-        Missing if someone || (never && need.required) => "has no data".to_owned(),
-        Missing => return None,
+        Missing if !(someone || (never && need.required)) => return None,
+        Missing => "has no data".to_owned(),
         Stale => format!("is stale ({age} old)"),
         Partial => format!("covers {:.0} % of the replicas", input.coverage * 100.0),
         Suspicious => "is suspicious (no number, a frozen page, or a jump no engine makes)".to_owned(),

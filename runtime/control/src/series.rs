@@ -8,6 +8,7 @@
 mod grid;
 mod ledger;
 mod members;
+mod merge;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -260,7 +261,7 @@ impl Windows {
             .collect();
         let total: usize = plans.iter().map(|p| p.groups.len()).sum();
         let steps = (MAX_VALUES / total.max(1)).max(1) as u64;
-        plans.into_iter().map(|plan| self.fill(plan, steps.min(MAX_STEPS), min_coverage, limits, now)).collect()
+        plans.into_iter().map(|plan| Self::fill(plan, steps.min(MAX_STEPS), min_coverage, limits, now)).collect()
     }
 
     /// The newest value over the whole workload, where it is fresh: for wake rules.

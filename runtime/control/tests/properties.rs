@@ -2,6 +2,8 @@
 //!
 //! For: invariants that no case would think of. The bounds are computed here anew, not taken from the crate's own check.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;

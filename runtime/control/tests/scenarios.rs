@@ -2,6 +2,8 @@
 //!
 //! For: cases that need no Rust. Write the file, run with `UPDATE_GOLDEN=1`, read the story, keep it.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 #[path = "../examples/scenario/script.rs"]
 mod script;
 

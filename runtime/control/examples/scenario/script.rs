@@ -207,7 +207,7 @@ impl Stage {
                 Ok(())
             }
             "run" => self.run(span(rest)?),
-            _ => self.to_fleet(verb, rest),
+            _ => self.tell_fleet(verb, rest),
         }
     }
 
@@ -215,7 +215,7 @@ impl Stage {
         let _ = writeln!(self.played.story, "{line}");
     }
 
-    fn to_fleet(&mut self, verb: &str, rest: &str) -> Result<(), String> {
+    fn tell_fleet(&mut self, verb: &str, rest: &str) -> Result<(), String> {
         let name = rest.split([' ', '/', '=']).next().unwrap_or_default();
         let now = self.now;
         match self.fleets.iter_mut().find(|f| f.pool == name) {
@@ -403,7 +403,7 @@ impl Stage {
         let mut intake = Intake::default();
         for fleet in &mut self.fleets {
             fleet.advance(now);
-            intake.pools.extend(fleet.report(now));
+            intake.pools.push(fleet.report(now));
             intake.samples.extend(fleet.samples(now));
         }
         intake.samples.extend(self.pages.iter().map(|(signal, value)| Sample {

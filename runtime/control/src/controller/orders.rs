@@ -3,6 +3,8 @@
 //! For: pause, override, resume and wake, each with an expiry. Never carries anything out: orders are facts for the
 //! guardrails.
 
+use std::collections::BTreeMap;
+
 use super::Controller;
 use crate::command::{Command, Standing};
 use crate::time::{Span, Time};
@@ -52,7 +54,7 @@ impl Controller {
             Command::Pause { lasting, reason } => {
                 let until = end(lasting, now)?;
                 let line = format!("{id} paused for {lasting}: {reason}");
-                self.facts.pause = Some(Standing { since: now, until, reason, pools: Default::default() });
+                self.facts.pause = Some(Standing { since: now, until, reason, pools: BTreeMap::new() });
                 Ok(line)
             }
             Command::Override { pools, lasting, reason } => {

@@ -18,8 +18,14 @@ impl Controller {
     pub fn status(&self, now: Time) -> Status {
         let pools: Vec<PoolStatus> = self.config.pools.iter().map(|p| self.pool_status(p, now)).collect();
         let policies: Vec<StageStatus> = (0..self.config.stages.len()).map(|i| self.stage_status(i)).collect();
-        let conditions =
-            vec![ready(&pools), loaded(&policies), self.fresh(now), self.limited(), self.conflict(), self.paused(now)];
+        let conditions = vec![
+            ready(&pools),
+            policies_loaded(&policies),
+            self.fresh(now),
+            self.limited(),
+            self.conflict(),
+            self.paused(now),
+        ];
         Status {
             namespace: self.config.id.namespace.clone(),
             name: self.config.id.name.clone(),
@@ -54,7 +60,7 @@ impl Controller {
     }
 
     fn stage_status(&self, index: usize) -> StageStatus {
-        let stage = &self.config.stages[index];
+        let config = &self.config.stages[index];
         let cell = self.chain.cell(index, Slot::Stage);
         let loaded = cell.and_then(|c| c.loaded.as_ref());
         let refused = cell.and_then(|c| c.refused.as_ref());
@@ -70,8 +76,8 @@ impl Controller {
             None => String::new(),
         };
         StageStatus {
-            name: stage.name.clone(),
-            policy: stage.module.policy.clone(),
+            name: config.name.clone(),
+            policy: config.module.policy.clone(),
             digest: loaded.map_or_else(String::new, |l| l.module.digest.clone()),
             state,
             message,
@@ -174,7 +180,7 @@ fn ready(pools: &[PoolStatus]) -> Condition {
     condition(kind, false, "NotAllReady", short.join("; "))
 }
 
-fn loaded(policies: &[StageStatus]) -> Condition {
+fn policies_loaded(policies: &[StageStatus]) -> Condition {
     let kind = ConditionType::PoliciesLoaded;
     let bad: Vec<String> = policies
         .iter()

@@ -5,6 +5,7 @@
 use super::{Case, Counts, Ruling};
 use crate::command::Standing;
 
+#[allow(clippy::unnecessary_wraps)] // every rule has the same shape
 pub(super) fn apply(case: &Case<'_>, _wanted: Counts, standing: &Standing) -> Ruling {
     let left = standing.until.since(case.now);
     Some((case.present, format!("paused for another {left}: {}", standing.reason)))

@@ -1,5 +1,7 @@
 //! What policies see: rates, sums with a missing replica, merged percentiles, grids and caps.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use super::*;
 use crate::sample::{Histogram, Replica, ReplicaState};
 

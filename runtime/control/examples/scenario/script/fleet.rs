@@ -33,6 +33,7 @@ struct One {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // what a script may switch
 pub(super) struct Fleet {
     pub(super) pool: String,
     desired: u32,
@@ -173,14 +174,14 @@ impl Fleet {
         }
     }
 
-    pub(super) fn report(&self, now: Time) -> Option<PoolReport> {
+    pub(super) fn report(&self, now: Time) -> PoolReport {
         let replicas = self.replicas.iter().map(|one| Replica {
             id: Arc::clone(&one.id),
             state: one.state,
             since: one.since,
             restarting: one.restarting,
         });
-        Some(PoolReport {
+        PoolReport {
             pool: Arc::from(self.pool.as_str()),
             at: now,
             desired: self.desired,
@@ -188,7 +189,7 @@ impl Fleet {
             can_standby: self.can_standby,
             rolling_out: self.rolling,
             replicas: replicas.collect(),
-        })
+        }
     }
 
     pub(super) fn samples(&mut self, now: Time) -> Vec<Sample> {
