@@ -9,6 +9,7 @@ mod file;
 mod kept;
 mod loader;
 mod scan;
+mod standing;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -136,6 +137,8 @@ enum Request {
     Forget { name: String, tenant: Option<String>, done: oneshot::Sender<bool> },
     /// What a workload made of a version.
     Verdict { key: Key, workload: String, digest: String, refused: Option<String> },
+    /// A workload is no more.
+    Withdraw { workload: String },
     /// End.
     Stop,
 }
@@ -196,7 +199,8 @@ impl Modules {
         answer.await.unwrap_or(false)
     }
 
-    /// Reports what a workload (`NAMESPACE/NAME`) made of a version: taken, or refused.
+    /// Reports what a workload (`NAMESPACE/NAME`) made of a version: taken, or refused. Whoever tries the candidates in
+    /// turn reports each; a version that a workload has taken is kept until it takes another.
     pub fn report(&self, key: &Key, workload: &str, digest: &str, verdict: Result<(), &Refusal>) {
         self.ask(Request::Verdict {
             key: key.clone(),
@@ -204,6 +208,11 @@ impl Modules {
             digest: digest.to_owned(),
             refused: verdict.err().map(ToString::to_string),
         });
+    }
+
+    /// Forgets what a workload that is no more reported.
+    pub fn withdraw(&self, workload: &str) {
+        self.ask(Request::Withdraw { workload: workload.to_owned() });
     }
 
     /// A request to a loader that has ended has no effect.

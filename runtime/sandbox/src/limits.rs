@@ -51,7 +51,7 @@ impl Default for Limits {
         Limits {
             module_bytes: 64 << 20,
             call_cpu: Duration::from_millis(50),
-            start_cpu: Duration::from_millis(250),
+            start_cpu: Duration::from_millis(100),
             call_wall: Duration::from_millis(500),
             memory_bytes: 64 << 20,
             lifted_bytes: 2 << 20,

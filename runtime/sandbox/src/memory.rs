@@ -86,21 +86,21 @@ mod tests {
     #[test]
     fn sums_over_memories_and_tables() {
         let mut memory = Memory::new(1000);
-        assert!(memory.memory_growing(0, 400, None).unwrap());
-        assert!(memory.memory_growing(0, 400, None).unwrap());
-        assert!(memory.table_growing(0, 25, None).unwrap());
+        assert!(memory.memory_growing(0, 400, None).expect("never fails"));
+        assert!(memory.memory_growing(0, 400, None).expect("never fails"));
+        assert!(memory.table_growing(0, 25, None).expect("never fails"));
         assert!(!memory.refused());
-        assert!(!memory.memory_growing(400, 401, None).unwrap());
+        assert!(!memory.memory_growing(400, 401, None).expect("never fails"));
         assert!(memory.refused());
     }
 
     #[test]
     fn growth_that_fails_is_given_back_and_a_declared_maximum_is_not_the_hosts() {
         let mut memory = Memory::new(1000);
-        assert!(memory.memory_growing(0, 900, None).unwrap());
-        memory.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();
-        assert!(memory.memory_growing(0, 1000, None).unwrap());
-        assert!(!memory.memory_growing(1000, 2000, Some(1000)).unwrap());
+        assert!(memory.memory_growing(0, 900, None).expect("never fails"));
+        memory.memory_grow_failed(wasmtime::Error::msg("no")).expect("never fails");
+        assert!(memory.memory_growing(0, 1000, None).expect("never fails"));
+        assert!(!memory.memory_growing(1000, 2000, Some(1000)).expect("never fails"));
         assert!(!memory.refused());
     }
 }

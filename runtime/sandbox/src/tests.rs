@@ -1,10 +1,12 @@
 //! The sandbox against hostile and broken modules, written by hand: no guest toolchain, every byte visible here.
 
+use std::time::Duration;
+
 use serde_json::json;
 use trimtab_control::policy::{Call, Policy, Preparation, Target, Tier};
 use trimtab_control::time::Span;
 
-use crate::{Allocator, Refusal, Sandbox, SandboxConfig, Stage, synthetic_observation};
+use crate::{Allocator, Limits, Refusal, Sandbox, SandboxConfig, Stage, synthetic_observation};
 
 /// A policy in WAT: each part may be replaced. Areas: texts below 1024, `describe` answers at 1024, `prepare` at 1104,
 /// `decide` at 1200 with its one target at 1300; the heap begins at 64 KiB.
@@ -71,8 +73,10 @@ impl Wat {
 const LOG_IMPORT: &str = r#"(import "trimtab:policy/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
 const LOOP: &str = "(loop $again br $again)";
 
+/// With so much wall time that a busy machine does not take the blame for a guest.
 fn sandbox(allocator: Allocator) -> Sandbox {
-    Sandbox::new(SandboxConfig { allocator, ..SandboxConfig::default() }).expect("an engine")
+    let limits = Limits { call_wall: Duration::from_mins(1), ..Limits::default() };
+    Sandbox::new(SandboxConfig { limits, allocator }).expect("an engine")
 }
 
 /// One sandbox for all tests: what one guest does must not matter to the next.
@@ -132,6 +136,14 @@ fn an_endless_loop_times_out_wherever_it_is() {
     let call = decide(LOOP);
     assert_eq!(fault(&call).0, "timeout");
     assert_eq!(fault(&decide("unreachable")).0, "trap");
+}
+
+#[test]
+fn a_host_that_is_too_slow_takes_the_blame() {
+    let limits = Limits { call_wall: Duration::from_millis(30), call_cpu: Duration::from_mins(1), ..Limits::default() };
+    let slow = Sandbox::new(SandboxConfig { limits, allocator: Allocator::OnDemand }).expect("an engine");
+    let refused = slow.admit(&Wat { describe: LOOP.into(), ..Wat::default() }.build()).expect_err("a refusal");
+    assert_eq!((refused.stage, refused.code), (Stage::Describe, "host"), "{refused}");
 }
 
 #[test]
@@ -310,7 +322,7 @@ fn broken_files_have_codes_of_their_own() {
         }
         assert!(incomplete > bytes.len() / 10, "{incomplete} of {}", bytes.len());
     }
-    let small = crate::Limits { module_bytes: 100, ..crate::Limits::default() };
+    let small = Limits { module_bytes: 100, ..Limits::default() };
     let small = Sandbox::new(SandboxConfig { limits: small, allocator: Allocator::OnDemand }).expect("an engine");
     assert_eq!(small.admit(&Wat::default().build()).expect_err("a refusal").code, "too-large");
 }

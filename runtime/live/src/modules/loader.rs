@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,43 +15,13 @@ use trimtab_sandbox::{Admitted, Refusal, Sandbox, Stage, digest_of};
 use super::file::{self, Stamp};
 use super::kept::{Kept, KeptName, KeptVersion};
 use super::scan::{Found, scan};
-use super::{Entry, Key, ModuleEvent, ModulesConfig, Origin, Request, Snapshot, State};
+use super::standing::{Name, Seen, Version, entry};
+use super::{Entry, Key, ModuleEvent, ModulesConfig, Origin, Request, Snapshot};
 
-/// Good versions kept of a name: the newest, and those that workloads may still need.
-const VERSIONS: usize = 4;
 /// Digests remembered as failed.
 const FAILED: usize = 1024;
 /// A file that changed so shortly before it was read is read again: its stamp may not show the next change.
 const FRESH: Duration = Duration::from_secs(2);
-
-/// A good version of a name.
-struct Version {
-    admitted: Admitted,
-    /// The directory it came from.
-    root: PathBuf,
-}
-
-/// The file looked at last.
-struct Seen {
-    found: Found,
-    stamp: Option<Stamp>,
-    /// Look again although the stamp is the same: from then on.
-    again: Option<Instant>,
-}
-
-/// All that is known of a name.
-#[derive(Default)]
-struct Name {
-    /// Newest first.
-    versions: Vec<Version>,
-    seen: Option<Seen>,
-    /// Why what lies there is not what serves.
-    problem: Option<Refusal>,
-    /// The last event, so that the same is not told twice.
-    told: Option<(&'static str, &'static str, String)>,
-    /// What each workload made of which digest; a text is a refusal.
-    verdicts: BTreeMap<String, (String, Option<String>)>,
-}
 
 pub(super) struct Loader {
     config: ModulesConfig,
@@ -108,7 +77,7 @@ impl Loader {
 
     fn restore(&mut self, name: &KeptName) {
         let key = name.key();
-        for version in name.versions.iter().take(VERSIONS) {
+        for version in &name.versions {
             let restored = self.kept.bytes(&version.digest).map_err(|error| error.to_string());
             let restored =
                 restored.and_then(|b| self.admit(&b, &version.digest).map_err(|refusal| refusal.to_string()));
@@ -148,6 +117,7 @@ impl Loader {
                 let _ = done.send(forgot);
             }
             Request::Verdict { key, workload, digest, refused } => self.verdict(&key, workload, digest, refused),
+            Request::Withdraw { workload } => self.withdraw(&workload),
             Request::Hint | Request::Stop => {}
         }
     }
@@ -214,7 +184,7 @@ impl Loader {
         if let Some(admitted) = admitted.transpose()? {
             name.versions.retain(|version| version.admitted.digest() != digest);
             name.versions.insert(0, Version { admitted, root });
-            name.versions.truncate(VERSIONS);
+            name.prune();
             self.dirty = true;
             self.keep(key);
         } else if let Some(version) = name.versions.first_mut()
@@ -273,28 +243,32 @@ impl Loader {
 
     fn forget(&mut self, name: &str, tenant: Option<&str>) -> bool {
         let matches = |key: &Key| key.name == name && (tenant.is_none() || key.tenant.as_deref() == tenant);
-        let before = self.names.len();
         let forgotten: Vec<Key> = self.names.keys().filter(|key| matches(key)).cloned().collect();
         self.names.retain(|key, _| !matches(key));
         self.failed.clear();
         for key in &forgotten {
             self.tell(key, "forget", "ok", "", "forgotten".to_owned());
-            self.names.remove(key);
             self.keep(key);
         }
         self.dirty = true;
         self.reconcile();
-        before > 0 && !forgotten.is_empty()
+        !forgotten.is_empty()
     }
 
     fn verdict(&mut self, key: &Key, workload: String, digest: String, refused: Option<String>) {
         let Some(name) = self.names.get_mut(key) else { return };
-        let verdict = (digest, refused);
-        if name.verdicts.get(&workload) != Some(&verdict) {
-            name.verdicts.insert(workload, verdict);
-            self.dirty = true;
-            self.publish();
+        let verdict = name.verdicts.entry(workload).or_default();
+        let before = verdict.clone();
+        verdict.hear(digest, refused);
+        self.dirty |= before != *verdict;
+        self.publish();
+    }
+
+    fn withdraw(&mut self, workload: &str) {
+        for name in self.names.values_mut() {
+            self.dirty |= name.verdicts.remove(workload).is_some();
         }
+        self.publish();
     }
 
     /// Writes the last good versions down; a failure is told, and changes nothing that serves.
@@ -355,41 +329,6 @@ impl Loader {
         }
         self.current.store(Arc::new(Snapshot { revision, entries }));
         self.revision.send_replace(revision);
-    }
-}
-
-/// How a name stands, given what it shadows.
-fn entry(key: &Key, name: &Name, shadowed: Vec<(Admitted, Origin)>) -> Entry {
-    let own = name.versions.iter().map(|version| (version.admitted.clone(), Origin::Directory));
-    let mut candidates: Vec<(Admitted, Origin)> = Vec::new();
-    for candidate in own.chain(shadowed) {
-        if !candidates.iter().any(|(known, _)| known.digest() == candidate.0.digest()) {
-            candidates.push(candidate);
-        }
-    }
-    let newest = candidates.first().map_or("", |(admitted, _)| admitted.digest()).to_owned();
-    let refusals: Vec<String> = name
-        .verdicts
-        .iter()
-        .filter(|(_, (digest, _))| *digest == newest)
-        .filter_map(|(workload, (_, refused))| refused.as_ref().map(|why| format!("{workload} refuses it: {why}")))
-        .collect();
-    let takers = name.verdicts.values().filter(|(digest, refused)| *digest == newest && refused.is_none()).count();
-    let all_refuse = !refusals.is_empty() && takers == 0;
-    let serving = candidates.get(usize::from(all_refuse && candidates.len() > 1));
-    let problem = name.problem.as_ref().map(ToString::to_string);
-    let state = match serving {
-        None => State::Failed,
-        Some(_) if problem.is_some() || all_refuse => State::LastGood,
-        Some(_) => State::Ok,
-    };
-    Entry {
-        key: key.clone(),
-        digest: serving.map_or_else(String::new, |(admitted, _)| admitted.digest().to_owned()),
-        source: serving.map_or(Origin::Directory, |(_, origin)| *origin),
-        state,
-        message: problem.into_iter().chain(refusals).collect::<Vec<_>>().join("; "),
-        candidates: candidates.into_iter().map(|(admitted, _)| admitted).collect(),
     }
 }
 

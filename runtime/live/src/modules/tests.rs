@@ -55,6 +55,9 @@ fn start(folder: tempfile::TempDir, bundled: Vec<(&'static str, &'static [u8])>,
     Place { folder, modules, events }
 }
 
+/// Stage and code of the event that a file makes, and how it comes to lie there.
+type Drop<'a> = (&'static str, &'static str, Box<dyn Fn(&Path) + 'a>);
+
 fn new_place() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory")
 }
@@ -137,7 +140,6 @@ fn whatever_lies_there_the_last_good_version_serves_on_also_after_a_restart() {
     place.until("loaded", |s| digest(s, "x", "a") == digest_of(&good));
     let outside = place.folder.path().join("outside.wasm");
     put(&outside, &module("a", 2));
-    type Drop<'a> = (&'static str, &'static str, Box<dyn Fn(&Path) + 'a>);
     let drops: Vec<Drop<'_>> = vec![
         ("inspect", "incomplete", Box::new(|path| fs::write(path, &module("a", 3)[..100]).expect("written"))),
         ("inspect", "empty", Box::new(|path| fs::write(path, b"").expect("written"))),
@@ -227,6 +229,19 @@ fn what_a_workload_refuses_leaves_the_version_before_it_serving_there() {
     let snapshot = place.until("refused", |s| s.resolve("x", "a").is_some_and(|e| e.state == State::LastGood));
     assert_eq!(digest(&snapshot, "x", "a"), digest_of(&module("a", 1)));
     assert!(snapshot.resolve("x", "a").is_some_and(|e| e.message.contains("x/chat refuses it: probe: decide trapped")));
+    // However many more it refuses, what it runs stays.
+    place.modules.report(&key, "x/chat", &digest_of(&module("a", 1)), Ok(()));
+    for salt in 3..9 {
+        let next = digest_of(&module("a", salt));
+        put(&place.low("a.wasm"), &module("a", salt));
+        place.until("swapped", |s| s.resolve("x", "a").is_some_and(|e| e.candidates[0].digest() == next));
+        place.modules.report(&key, "x/chat", &next, Err(&refusal));
+    }
+    let newest = digest_of(&module("a", 8));
+    place.until("kept", |s| {
+        let entry = s.resolve("x", "a").expect("there");
+        entry.state == State::LastGood && entry.candidates.iter().any(|c| c.digest() == digest_of(&module("a", 1)))
+    });
     place.modules.report(&key, "x/other", &newest, Ok(()));
     place.until("taken elsewhere", |s| s.resolve("x", "a").is_some_and(|e| e.state == State::Ok && e.digest == newest));
 }
