@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod manifest;
 pub mod modules;
 pub mod presets;
 pub mod source;

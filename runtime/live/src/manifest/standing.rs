@@ -1,0 +1,88 @@
+//! What holds while the daemon runs: the last good version of every document.
+//!
+//! For: an edit that is wrong, a file that is half written or gone from sight changes nothing; only a document that was
+//! taken away, from a file without a mistake, ends. Never touches a replica.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use trimtab_control::config::WorkloadId;
+
+use super::{Loaded, Problem, Scaler};
+
+/// The documents in force.
+#[derive(Debug, Default)]
+pub struct Standing {
+    held: BTreeMap<WorkloadId, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    file: PathBuf,
+    scaler: Arc<Scaler>,
+}
+
+/// What a reload changed.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changes {
+    /// New, or not what they were. A change of comments or spacing alone is none.
+    pub changed: Vec<Arc<Scaler>>,
+    /// Taken away: their control ends, their replicas stay.
+    pub ended: Vec<WorkloadId>,
+    /// What is wrong now; the last good versions of these stay in force.
+    pub problems: Vec<Problem>,
+}
+
+impl Standing {
+    /// At the start everything must be good: else all the problems.
+    pub fn start(loaded: Loaded) -> Result<Standing, Vec<Problem>> {
+        let mut standing = Standing::default();
+        let changes = standing.refresh(loaded);
+        if changes.problems.is_empty() { Ok(standing) } else { Err(changes.problems) }
+    }
+
+    /// Every document in force, by namespace and name.
+    pub fn scalers(&self) -> impl Iterator<Item = &Arc<Scaler>> {
+        self.held.values().map(|held| &held.scaler)
+    }
+
+    /// Takes over what is good of a reload.
+    pub fn refresh(&mut self, loaded: Loaded) -> Changes {
+        let mut changes = Changes { problems: loaded.problems(&self.owners()), ..Changes::default() };
+        let owners = loaded.owners(&self.owners());
+        let unclear: BTreeSet<PathBuf> = loaded.unclear.iter().cloned().collect();
+        let folders_unclear = loaded.folders_unclear;
+        let mut seen = BTreeSet::new();
+        for document in loaded.documents {
+            let Some(id) = document.id else { continue };
+            if owners.get(&id) != Some(&document.file) {
+                continue;
+            }
+            let first = seen.insert(id.clone());
+            let Ok(scaler) = document.outcome else { continue };
+            let old = self.held.get(&id);
+            if !first || old.is_some_and(|old| old.file == document.file && old.scaler == scaler) {
+                continue;
+            }
+            if old.is_none_or(|old| old.scaler.digest != scaler.digest || old.file != document.file) {
+                changes.changed.push(Arc::clone(&scaler));
+            }
+            self.held.insert(id, Held { file: document.file, scaler });
+        }
+        self.held.retain(|id, held| {
+            let stays = seen.contains(id)
+                || unclear.contains(&held.file)
+                || folders_unclear.iter().any(|folder| held.file.starts_with(folder));
+            if !stays {
+                changes.ended.push(id.clone());
+            }
+            stays
+        });
+        changes
+    }
+
+    fn owners(&self) -> BTreeMap<WorkloadId, PathBuf> {
+        self.held.iter().map(|(id, held)| (id.clone(), held.file.clone())).collect()
+    }
+}
