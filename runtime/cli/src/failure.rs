@@ -2,11 +2,11 @@
 //!
 //! For: every error a verb gives a person. Never carries a backtrace or a debug form to the terminal.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use crate::output::{Console, clean};
+use crate::output::{Console, Paint, clean};
 
 /// Something a person has to mend.
 #[derive(Debug)]
@@ -75,4 +75,17 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// The fix; may be empty.
     pub(crate) hint: String,
+}
+
+/// A block for each problem: place, what is wrong, which step found it, the fix.
+pub(crate) fn show(problems: &[Problem], paint: Paint) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        let stage = paint.faint(&clean(&format!("[{}]", problem.stage)));
+        let _ = writeln!(text, "{}: {} {stage}", paint.strong(&clean(&problem.place)), clean(&problem.message));
+        if !problem.hint.is_empty() {
+            let _ = writeln!(text, "  {} {}", paint.strong("fix:"), clean(&problem.hint));
+        }
+    }
+    text
 }

@@ -8,6 +8,7 @@ mod args;
 mod bundled;
 mod explain;
 mod failure;
+mod observation;
 mod output;
 mod process;
 mod verbs;

@@ -69,6 +69,11 @@ impl Console {
         Paint { on: self.colour_err }
     }
 
+    /// Whether standard error may have colours.
+    pub(crate) fn colours_on_errors(&self) -> bool {
+        self.colour_err
+    }
+
     /// Writes text and a line end on standard output.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();

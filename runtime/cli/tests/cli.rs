@@ -48,7 +48,7 @@ fn daemon(status: &'static str, body: &'static str) -> (String, JoinHandle<Strin
     (url, asked)
 }
 
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 17] = [
     &["engine"],
     &["load"],
     &["status"],
@@ -60,6 +60,8 @@ const VERBS: [&[&str]; 15] = [
     &["policy", "build"],
     &["policy", "check"],
     &["policy", "inspect"],
+    &["policy", "new"],
+    &["policy", "call"],
     &["policy", "list"],
     &["policy", "forget"],
     &["completions"],
@@ -238,4 +240,56 @@ fn load_over_an_engine_reports_what_was_served() {
     let page: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
     assert!(page["completed"].as_u64().unwrap() > 5 && page["failed"] == 0, "{page}");
     assert_eq!(err(&output), "", "no progress where nobody watches");
+}
+
+#[test]
+fn bundled_policies_are_inspected_checked_and_called_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = dir.path().join("seen.yaml");
+    std::fs::write(
+        &seen,
+        "pools: [{min: 1, max: 9, desired: 1, ready: 1}]\nseries:\n  - {signal: queue-depth, values: [24], age: 1s}\n  \
+         - {signal: active-sequences, values: [8], age: 1s}\n",
+    )
+    .unwrap();
+    for name in ["burst-forecast", "concurrency", "cooldown", "queue-depth", "schedule", "warm-buffer"] {
+        let output = trimtab(&["policy", "inspect", name, "-o", "json"]);
+        assert_eq!(code(&output), 0, "{name}: {}", err(&output));
+        let page: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+        assert_eq!(page["description"]["name"], name);
+        assert!(page["digest"].as_str().unwrap().starts_with("sha256:") && page["needs"].is_array(), "{page}");
+        let output = trimtab(&["policy", "check", name]);
+        assert_eq!(code(&output), 0, "{name}: {}{}", out(&output), err(&output));
+    }
+    let file = seen.to_str().unwrap();
+    let output = trimtab(&["policy", "call", "concurrency", "--observation", file, "-o", "json"]);
+    assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+    let page: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(page["targets"][0], serde_json::json!({"pool": "default", "tier": "serving", "replicas": 4}));
+
+    let config = dir.path().join("config.yaml");
+    std::fs::write(&config, "targett: 3").unwrap();
+    let config = config.to_str().unwrap();
+    let output = trimtab(&["policy", "check", "concurrency", "--config", config, "-o", "json"]);
+    assert_eq!(code(&output), 1);
+    let page: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    let problem = &page["problems"][0];
+    assert!(problem["place"].as_str().unwrap().ends_with("config.yaml#/targett"), "{page}");
+}
+
+#[test]
+fn a_new_project_is_written_once_and_names_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_trimtab")).args(arguments).current_dir(dir.path()).output().unwrap()
+    };
+    let output = here(&["policy", "new", "latency-guard"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    for file in ["Cargo.toml", "src/lib.rs", "schema.json", "sdk/Cargo.toml", "sdk/src/lib.rs", "sdk/wit/policy.wit"] {
+        assert!(dir.path().join("latency-guard").join(file).is_file(), "{file}");
+    }
+    assert_eq!(code(&here(&["policy", "new", "latency-guard"])), 1, "it is there already");
+    assert_eq!(code(&here(&["policy", "new", "../x"])), 2);
+    let output = here(&["policy", "new", "x", "--lang", "python"]);
+    assert!(code(&output) == 2 && err(&output).contains("not in this version"), "{}", err(&output));
 }

@@ -3,10 +3,12 @@
 //! For: the shape of the family, and what its verbs share: finding a module, admitting it, showing a refusal.
 
 mod build;
+mod call;
 mod check;
 mod forget;
 mod inspect;
 mod list;
+mod new;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -39,9 +41,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    New(new::Args),
     Build(build::Args),
     Check(check::Args),
     Inspect(inspect::Args),
+    Call(call::Args),
     List(list::Args),
     Forget(forget::Args),
     #[command(hide = true, disable_help_flag = true)]
@@ -59,9 +63,11 @@ enum Verb {
 impl Args {
     pub(crate) fn run(self, console: &Console) -> anyhow::Result<ExitCode> {
         match self.verb {
+            Verb::New(args) => args.run(console),
             Verb::Build(args) => args.run(console),
             Verb::Check(args) => args.run(console),
             Verb::Inspect(args) => args.run(console),
+            Verb::Call(args) => args.run(console),
             Verb::List(args) => args.run(console),
             Verb::Forget(args) => args.run(console),
             Verb::Test(args) => args.refuse("policy test"),

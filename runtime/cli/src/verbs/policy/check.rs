@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use trimtab_sandbox::{Refusal, Stage, synthetic_observation};
 
-use crate::failure::{Problem, Problems};
+use crate::failure::{Problems, show};
 use crate::output::{Console, OutputArgs, bytes, clean, short_digest};
 
 const EXAMPLES: &str = "Examples:
@@ -49,26 +49,10 @@ impl Args {
         } else if problems.is_empty() {
             console.print(&format!("{}: ok\n{summary}", found.place))?;
         } else {
-            show(&problems, console)?;
+            console.print(&show(&problems, console.paint()))?;
         }
         Ok(code)
     }
-}
-
-/// One block for each problem, on standard output: they are what was asked for.
-pub(crate) fn show(problems: &[Problem], console: &Console) -> anyhow::Result<()> {
-    let paint = console.paint();
-    let mut text = String::new();
-    for problem in problems {
-        let stage = if problem.stage.is_empty() { String::new() } else { format!(" [{}]", problem.stage) };
-        let message = clean(&problem.message);
-        text.push_str(&format!("{}: {}{}\n", clean(&problem.place), message, paint.faint(&clean(&stage))));
-        if !problem.hint.is_empty() {
-            text.push_str(&format!("  {} {}\n", paint.strong("fix:"), clean(&problem.hint)));
-        }
-    }
-    console.print(&text)?;
-    Ok(())
 }
 
 /// All stages. The outer error is the host's own.

@@ -3,7 +3,7 @@
 //! For: `policy build`. Two ways: a toolchain with the target's standard library (rustup), or Debian's, whose sources
 //! build it on the way. Never installs anything: it says what to install.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,6 +39,8 @@ impl Toolchain {
     pub(super) fn build(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         command.args(["build", "--release", "--target", TARGET]).args(self.arguments);
+        // Flags that were meant for this machine are not for a guest.
+        command.env_remove("RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
         for (name, value) in &self.environment {
             command.env(name, value);
         }
@@ -54,7 +56,7 @@ fn rustup(dir: &Path) -> Option<Toolchain> {
         about: "the installed wasm32-unknown-unknown target",
         cargo: "cargo".into(),
         arguments: &[],
-        environment: vec![("RUSTFLAGS", flags("").into())],
+        environment: vec![("CARGO_ENCODED_RUSTFLAGS", flags(None).into())],
     })
 }
 
@@ -65,28 +67,59 @@ fn debian() -> Option<Toolchain> {
         return None;
     }
     let sources = sysroot(rustc, Path::new("/"))?.join("lib/rustlib/src/rust/library/std/Cargo.toml");
-    let linker = ["wasm-ld-19", "wasm-ld"].into_iter().find(|name| on_path(name))?;
+    let linker = linker()?;
     sources.is_file().then(|| Toolchain {
         about: "Debian's compiler, building the standard library from its sources",
         cargo: cargo.to_owned(),
-        arguments: &["-Z", "build-std=std,panic_abort"],
+        arguments: &["-Z", "build-std=std,panic_abort", "-Z", "build-std-features=optimize_for_size"],
         environment: vec![
             ("RUSTC", rustc.into()),
             // Debian ships a release compiler; building its own standard library needs this.
             ("RUSTC_BOOTSTRAP", "1".into()),
-            ("RUSTFLAGS", flags(&format!("-Clinker={linker} ")).into()),
+            ("CARGO_ENCODED_RUSTFLAGS", flags(Some(&linker)).into()),
         ],
     })
 }
 
-/// Paths of this machine stay out of the module, so that the same source gives the same bytes elsewhere.
-fn flags(linker: &str) -> String {
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-    let registry =
-        home.map_or_else(String::new, |home| format!(" --remap-path-prefix={}/registry/src=registry", home.display()));
-    format!("{linker}--remap-path-prefix=/usr/lib/rustlib/src/rust=rust-src{registry}")
+/// Flags, separated as cargo wants them where paths may hold spaces. A small stack, placed first by the compiler, so that
+/// an overflow traps; little memory to begin with; no path of this machine inside, so that the same source gives the
+/// same bytes elsewhere.
+fn flags(linker: Option<&Path>) -> OsString {
+    let mut flags: Vec<OsString> =
+        vec!["-Clink-arg=-zstack-size=65536".into(), "-Clink-arg=--initial-memory=262144".into()];
+    let mut remap = |from: &Path, to: &str| {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(from);
+        flag.push(format!("={to}"));
+        flags.push(flag);
+    };
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let registries = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
+    for registry in registries.into_iter().flatten().flatten() {
+        remap(&registry.path(), "registry");
+    }
+    let sources = Path::new("/usr/lib/rustlib/src/rust");
+    remap(sources, "rust-src");
+    if let Ok(real) = sources.canonicalize() {
+        remap(&real, "rust-src");
+    }
+    if let Some(linker) = linker {
+        let mut flag = OsString::from("-Clinker=");
+        flag.push(linker);
+        flags.push(flag);
+    }
+    flags.join(OsStr::new("\x1f"))
+}
+
+/// Debian's linker for Wasm, else the one that comes with a rustup toolchain.
+fn linker() -> Option<PathBuf> {
+    let debian = ["wasm-ld-19", "wasm-ld"].into_iter().find(|name| on_path(name)).map(PathBuf::from);
+    debian.or_else(|| {
+        let host = sysroot("rustc".as_ref(), Path::new("/"))?.join("lib/rustlib");
+        let targets = std::fs::read_dir(host).ok()?.flatten();
+        targets.map(|target| target.path().join("bin/rust-lld")).find(|linker| linker.is_file())
+    })
 }
 
 fn sysroot(rustc: &Path, dir: &Path) -> Option<PathBuf> {
