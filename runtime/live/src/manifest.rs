@@ -185,19 +185,17 @@ impl Loaded {
 /// Reads files, and the `*.yaml` and `*.yml` of folders. Every mistake is in the answer; see [`Standing`] for what to do
 /// with it.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    let (found, unreadable) = files::list(paths);
-    let folders_unclear = paths
-        .iter()
-        .filter(|path| unreadable.iter().any(|problem| *problem.place.file == *path.to_string_lossy()))
-        .cloned()
-        .collect();
-    let mut loaded = Loaded { unreadable, folders_unclear, ..Loaded::default() };
-    for file in found {
+    let files::Listing { files, problems, folders_unclear } = files::list(paths);
+    let mut loaded = Loaded { unreadable: problems, folders_unclear, ..Loaded::default() };
+    for file in files {
         match files::text(&file) {
             Ok(text) => loaded.read(file, &text),
             Err(problem) => {
                 loaded.unreadable.push(problem);
-                loaded.unclear.push(file);
+                // A file that is not there any more was taken away, and its documents with it.
+                if file.symlink_metadata().is_ok() {
+                    loaded.unclear.push(file);
+                }
             }
         }
     }

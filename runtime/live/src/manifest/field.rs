@@ -301,7 +301,11 @@ macro_rules! words {
         impl crate::manifest::field::Written for $name {
             fn shape() -> crate::manifest::field::Shape {
                 let words = [$($word),+];
-                let said = words.map(|word| format!("`{word}`")).join(", ");
+                let later: &[&str] = &[$($($later),*)?];
+                let mut said = words.map(|word| format!("`{word}`")).join(", ");
+                if !later.is_empty() {
+                    said = format!("{said} (not in this version: {})", later.join(", "));
+                }
                 crate::manifest::field::Shape::Leaf(said, serde_json::json!({ "enum": words }))
             }
 

@@ -15,39 +15,43 @@ const LARGEST: u64 = 1 << 20;
 /// Files of one folder.
 const MOST: usize = 1_000;
 
-/// The files that the paths name: a file itself, a folder's `*.yaml` and `*.yml` by name. Second, folders and files that
-/// could not be looked at.
-pub(super) fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Problem>) {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
+/// The files that some paths name.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// A file itself; of a folder, its `*.yaml` and `*.yml` by name.
+    pub(super) files: Vec<PathBuf>,
+    /// Folders without a manifest, or that could not be looked at.
+    pub(super) problems: Vec<Problem>,
+    /// The latter.
+    pub(super) folders_unclear: Vec<PathBuf>,
+}
+
+pub(super) fn list(paths: &[PathBuf]) -> Listing {
+    let mut list = Listing::default();
     for path in paths {
         if !path.is_dir() {
-            files.push(path.clone());
+            list.files.push(path.clone());
             continue;
         }
-        match folder(path) {
+        let (message, hint) = match folder(path) {
             Ok(found) if found.is_empty() => {
-                problems.push(problem(
-                    path,
-                    "no manifest in this folder".into(),
-                    "put *.yaml or *.yml files there, or name another path",
-                ));
+                let hint = "put *.yaml or *.yml files there, or name another path";
+                list.problems.push(problem(path, "no manifest in this folder".into(), hint));
+                continue;
             }
-            Ok(found) if found.len() > MOST => {
-                problems.push(problem(
-                    path,
-                    format!("{} manifests in one folder", found.len()),
-                    "at most 1000; use several folders",
-                ));
+            Ok(found) if found.len() <= MOST => {
+                list.files.extend(found);
+                continue;
             }
-            Ok(found) => files.extend(found),
-            Err(error) => {
-                problems.push(problem(path, format!("cannot be read: {error}"), "check the path and its permissions"));
-            }
-        }
+            Ok(found) => (format!("{} manifests in one folder", found.len()), "at most 1000; use several folders"),
+            Err(error) => (format!("cannot be read: {error}"), "check the path and its permissions"),
+        };
+        list.problems.push(problem(path, message, hint));
+        list.folders_unclear.push(path.clone());
     }
     let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    (files, problems)
+    list.files.retain(|file| seen.insert(file.clone()));
+    list
 }
 
 fn folder(path: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -1,7 +1,7 @@
 //! What holds while the daemon runs: the last good version of every document.
 //!
-//! For: an edit that is wrong, a file that is half written or gone from sight changes nothing; only a document that was
-//! taken away, from a file without a mistake, ends. Never touches a replica.
+//! For: an edit that is wrong, a file that is half written or cannot be read changes nothing; only a document that was
+//! taken away ends: with its file, or from a file without a mistake. Never touches a replica.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
