@@ -4,6 +4,10 @@
 //! out and reports what is there; it never decides how many replicas there should be, and never starts or stops one
 //! because the daemon restarted.
 
+mod dry_run;
+mod process;
+mod webhook;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -62,6 +66,9 @@ pub trait Target: Send + Sync {
 
     /// Accepts the totals of an action. Idempotent; returns when they are accepted, not when replicas are ready.
     fn apply<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<(), TargetError>>;
+
+    /// Where its replicas answer now. Never waits for longer than a fraction of a second: clients ask often.
+    fn endpoints(&self) -> BoxFuture<'_, Vec<Endpoint>>;
 
     /// Requests running and queued per replica, as read at that instant: it tells who is removed first and when a
     /// draining replica is done. Called after each scrape round with what is known.

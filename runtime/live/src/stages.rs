@@ -1,0 +1,1 @@
+//! Which module serves each stage of a workload.

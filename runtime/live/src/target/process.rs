@@ -1,0 +1,1 @@
+//! Servers on this host, one process each.
