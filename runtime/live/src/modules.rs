@@ -67,6 +67,8 @@ pub struct Entry {
     pub state: State,
     /// Why it is not `ok`, or which workloads refused the newest version; cleaned. Empty: nothing to say.
     pub message: String,
+    /// Why what lies under the name is not a good version, or that nothing lies there any more.
+    pub problem: Option<Refusal>,
     /// Versions to try for a workload, best first: the newest, those before it, then what the name shadows. A workload
     /// takes the first that accepts its configuration and probe.
     pub candidates: Vec<Admitted>,

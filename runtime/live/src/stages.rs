@@ -1,1 +1,219 @@
-//! Which module serves each stage of a workload.
+//! Which module serves each stage of a workload: the best candidate that accepts the stage's configuration.
+//!
+//! For: the daemon at every start and swap, and `check`, which must refuse exactly what the daemon would. Calls modules
+//! and so takes as long as they do: never on a tick's way. Never changes a workload.
+
+use std::sync::Arc;
+
+use trimtab_control::Slot;
+use trimtab_control::config::{Module, ModuleRef, OnFailure};
+use trimtab_control::policy::{MetricNeed, Observation, Policy, Preparation};
+use trimtab_control::signals::answerable;
+use trimtab_sandbox::{Admitted, Refusal, Stage, synthetic_observation};
+
+use crate::manifest::{Place, Problem, Scaler, Step};
+use crate::modules::{Entry, Key, Snapshot};
+
+/// A stage's module or that of its fallback, as the manifest names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// The stage's name.
+    pub stage: String,
+    /// Which module of it.
+    pub slot: Slot,
+    /// The module and its configuration.
+    pub module: ModuleRef,
+}
+
+/// Every module that a workload asks for, in the order of its chain.
+pub fn wishes(scaler: &Scaler) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    for stage in &scaler.config.stages {
+        wishes.push(Wish { stage: stage.name.clone(), slot: Slot::Stage, module: stage.module.clone() });
+        if let OnFailure::Fallback(module) = &stage.on_failure {
+            wishes.push(Wish { stage: stage.name.clone(), slot: Slot::Fallback, module: (**module).clone() });
+        }
+    }
+    wishes
+}
+
+/// What came of a wish.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The wish.
+    pub wish: Wish,
+    /// The name it was resolved to; none: there is no such module.
+    pub key: Option<Key>,
+    /// The candidate that serves, with what it needs; none: no candidate fits.
+    pub serves: Option<(Admitted, Preparation)>,
+    /// Every candidate that was tried: its digest, and why it was refused.
+    pub verdicts: Vec<(String, Result<(), Refusal>)>,
+    /// Why the newest version does not serve, where it does not.
+    pub refusal: Option<Refusal>,
+}
+
+/// What a probe decides on: the observation and state that a stage would get now.
+pub type Look<'a> = &'a dyn Fn(&Wish, &Preparation) -> (Observation, Vec<u8>);
+
+/// A made-up observation, for a workload that does not run.
+pub fn made_up(_: &Wish, preparation: &Preparation) -> (Observation, Vec<u8>) {
+    (synthetic_observation(preparation), Vec::new())
+}
+
+/// Finds the module for one wish.
+pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) -> Fit {
+    let mut fit = Fit { wish: wish.clone(), key: None, serves: None, verdicts: Vec::new(), refusal: None };
+    let Some(entry) = snapshot.resolve(&scaler.config.id.namespace, &wish.module.policy) else {
+        fit.refusal = Some(missing(&wish.module.policy, snapshot));
+        return fit;
+    };
+    fit.key = Some(entry.key.clone());
+    let candidates: Vec<&Admitted> = match &wish.module.digest {
+        None => entry.candidates.iter().collect(),
+        Some(pin) => entry.candidates.iter().filter(|candidate| candidate.digest() == pin).collect(),
+    };
+    if candidates.is_empty() {
+        fit.refusal = Some(nothing_serves(entry, wish));
+        return fit;
+    }
+    let signals = scaler.signals();
+    for candidate in candidates {
+        let tried = try_one(candidate, wish, &signals, look);
+        fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(drop).map_err(Clone::clone)));
+        match tried {
+            Ok(preparation) => {
+                fit.serves = Some((candidate.clone(), preparation));
+                break;
+            }
+            Err(refusal) => drop(fit.refusal.get_or_insert(refusal)),
+        }
+    }
+    // A file that is no module at all, while an earlier version serves.
+    if fit.refusal.is_none()
+        && wish.module.digest.is_none()
+        && let Some(problem) = &entry.problem
+    {
+        fit.refusal = Some(problem.clone());
+    }
+    fit
+}
+
+fn try_one(candidate: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) -> Result<Preparation, Refusal> {
+    let config: serde_json::Value = serde_json::from_str(&wish.module.config)
+        .map_err(|error| Refusal::new(Stage::Config, "bad-config", format!("the configuration is not JSON: {error}")))?;
+    if let Err(issues) = candidate.check_config(&config) {
+        let mut refusal = Refusal::new(Stage::Config, "bad-config", config_message(&issues));
+        refusal.issues = issues;
+        return Err(refusal.hint(format!("`trimtab policy inspect {}` shows the schema", wish.module.policy)));
+    }
+    let preparation = candidate.prepare(&wish.module.config)?;
+    if let Some(need) = preparation.needs.iter().find(|need| need.required && !answered(need, signals)) {
+        return Err(Refusal::new(
+            Stage::Prepare,
+            "missing-source",
+            format!("it needs the signal `{}`, which no source of this workload gives", need.signal),
+        )
+        .hint(format!("add an entry to `metrics` that gives `{}` (an `engine`, or an `exposition`)", need.signal)));
+    }
+    let (observation, state) = look(wish, &preparation);
+    candidate.probe(&wish.module.config, &observation, &state)?;
+    Ok(preparation)
+}
+
+fn config_message(issues: &[trimtab_sandbox::ConfigIssue]) -> String {
+    let lines: Vec<String> = issues
+        .iter()
+        .take(4)
+        .map(|i| if i.path.is_empty() { i.message.clone() } else { format!("{}: {}", i.path, i.message) })
+        .collect();
+    format!("the configuration does not fit the schema: {}", lines.join("; "))
+}
+
+fn answered(need: &MetricNeed, signals: &[&str]) -> bool {
+    answerable(&need.signal, &|raw| signals.contains(&raw))
+}
+
+fn missing(name: &str, snapshot: &Snapshot) -> Refusal {
+    let mut known: Vec<&str> = snapshot.entries().map(|entry| entry.key.name.as_str()).collect();
+    known.dedup();
+    let nearest = known.iter().copied().map(|k| (strsim::damerau_levenshtein(k, name), k)).min();
+    let hint = match nearest {
+        Some((distance, near)) if distance <= 2 => format!("did you mean `{near}`?"),
+        _ => format!("put {name}.wasm into a policies directory, or use one of: {}", known.join(", ")),
+    };
+    Refusal::new(Stage::Read, "not-found", format!("there is no policy `{}`", trimtab_sandbox::clean(name, 64))).hint(hint)
+}
+
+fn nothing_serves(entry: &Entry, wish: &Wish) -> Refusal {
+    if let Some(pin) = &wish.module.digest {
+        let there: Vec<&str> = entry.candidates.iter().map(Admitted::digest).collect();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        let message = format!("no version of `{}` has the pinned digest {pin}; there are: {there}", entry.key.name);
+        return Refusal::new(Stage::Read, "pinned", message).hint("change `digest`, or put that version back");
+    }
+    match &entry.problem {
+        Some(problem) => problem.clone(),
+        None => Refusal::new(Stage::Read, "not-found", format!("nothing serves as `{}`", entry.key.name))
+            .hint("put a good version into the policies directory"),
+    }
+}
+
+impl Fit {
+    /// What the controller is given: the module, wrapped by `wrap` (which may measure its calls).
+    pub fn module(&self, wrap: impl FnOnce(Admitted) -> Arc<dyn Policy>) -> Option<Module> {
+        let (admitted, preparation) = self.serves.as_ref()?;
+        Some(Module {
+            digest: admitted.digest().to_owned(),
+            state_version: admitted.description().state_version,
+            preparation: preparation.clone(),
+            policy: wrap(admitted.clone()),
+        })
+    }
+
+    /// What is wrong where nothing serves, placed in the manifest; empty where something does.
+    pub fn problems(&self, scaler: &Scaler) -> Vec<Problem> {
+        match &self.refusal {
+            Some(refusal) if self.serves.is_none() => self.placed(refusal, scaler),
+            _ => Vec::new(),
+        }
+    }
+
+    fn placed(&self, refusal: &Refusal, scaler: &Scaler) -> Vec<Problem> {
+        let places = scaler.places.get(&self.wish.stage);
+        let config_place = |pointer: &str| -> Place {
+            match (places, self.wish.slot) {
+                (Some(places), Slot::Stage) => places.config(pointer),
+                (Some(places), Slot::Fallback) => places.fallback(pointer),
+                (None, _) => scaler.place.clone(),
+            }
+        };
+        let subject = format!("policy `{}`", self.wish.module.policy);
+        let stage = Step::Admission(refusal.stage);
+        let hint =
+            if refusal.hint.is_empty() { "mend the module, or name another".to_owned() } else { refusal.hint.clone() };
+        if refusal.issues.is_empty() {
+            let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
+            let place = match places {
+                _ if of_config => config_place(""),
+                Some(places) => places.policy.clone(),
+                None => scaler.place.clone(),
+            };
+            return vec![Problem { place, stage, message: format!("{subject}: {}", refusal.message), hint }];
+        }
+        let issues = refusal.issues.iter();
+        issues
+            .map(|issue| {
+                let key = if issue.path.is_empty() { String::new() } else { format!("`{}` ", issue.path) };
+                let message = format!("{subject}: config {key}{}", issue.message);
+                Problem { place: config_place(&issue.path), stage, message, hint: hint.clone() }
+            })
+            .collect()
+    }
+}
+
+/// Everything that keeps a workload from being started with these modules; and the fits, one for each wish.
+pub fn check(scaler: &Scaler, snapshot: &Snapshot) -> (Vec<Fit>, Vec<Problem>) {
+    let fits: Vec<Fit> = wishes(scaler).iter().map(|wish| fit(scaler, wish, snapshot, &made_up)).collect();
+    let problems = fits.iter().flat_map(|fit| fit.problems(scaler)).collect();
+    (fits, problems)
+}

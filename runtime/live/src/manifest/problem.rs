@@ -59,8 +59,7 @@ impl Serialize for Place {
 }
 
 /// Which step of reading found it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The file could not be read as text.
     Read,
@@ -68,6 +67,8 @@ pub enum Step {
     Yaml,
     /// The YAML is not a manifest of this version.
     Manifest,
+    /// A policy that it names is missing, or does not take the workload.
+    Admission(trimtab_sandbox::Stage),
 }
 
 impl Step {
@@ -78,7 +79,14 @@ impl Step {
             Step::Read => "read",
             Step::Yaml => "yaml",
             Step::Manifest => "manifest",
+            Step::Admission(stage) => stage.as_str(),
         }
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -115,6 +115,7 @@ pub(super) fn entry(key: &Key, name: &Name, shadowed: Vec<(Admitted, Origin)>) -
         digest: serving.map_or_else(String::new, |(admitted, _)| admitted.digest().to_owned()),
         source: serving.map_or(Origin::Directory, |(_, origin)| *origin),
         state,
+        problem: name.problem.clone(),
         message: problem.into_iter().chain(refusals).collect::<Vec<_>>().join("; "),
         candidates: candidates.into_iter().map(|(admitted, _)| admitted).collect(),
     }
