@@ -120,6 +120,26 @@ impl Controller {
         self.chain.cell_mut(stage, slot).is_some_and(|cell| cell.memory.restore_previous())
     }
 
+    /// What is behind a stage now; none: nothing was ever loaded.
+    pub fn installed(&self, stage: &str, slot: Slot) -> Option<&Module> {
+        self.chain.named(stage, slot)?.loaded.as_ref().map(|loaded| &loaded.module)
+    }
+
+    /// The state that a module of that state version would be given now: for the probe at admission. Empty where there
+    /// is none, or another version wrote it.
+    pub fn state(&self, stage: &str, slot: Slot, state_version: u32) -> &[u8] {
+        self.chain.named(stage, slot).map_or(&[], |cell| cell.memory.for_version(state_version).0)
+    }
+
+    /// Start-up times of accepted scale-ups that finished since the last call, with their pools, oldest first. Not kept
+    /// over a restart.
+    pub fn take_measured(&mut self) -> Vec<(String, Span)> {
+        let pools = self.facts.pools.iter_mut();
+        pools
+            .flat_map(|(name, memory)| memory.starts.take_fresh().into_iter().map(|span| (name.clone(), span)))
+            .collect()
+    }
+
     /// Every series that some stage, wake rule or grant for zero needs, each once.
     pub fn needs(&self) -> Vec<MetricNeed> {
         let mut needs = self.chain.needs();

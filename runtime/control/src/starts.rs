@@ -35,6 +35,9 @@ pub struct Starts {
     known: BTreeSet<Arc<str>>,
     /// False until the first report: who is there then was not started by us.
     met: bool,
+    /// Finished and not yet fetched for the daemon's histogram. At most [`KEPT`].
+    #[serde(skip)]
+    fresh: Vec<Span>,
 }
 
 /// One replica on its way.
@@ -156,10 +159,19 @@ impl Starts {
             Kind::Wake => &mut self.wakes,
             Kind::Other => return,
         };
-        list.push_back(ready.since(start.since));
+        let lasted = ready.since(start.since);
+        if start.kind == Kind::Ordered && self.fresh.len() < KEPT {
+            self.fresh.push(lasted);
+        }
+        list.push_back(lasted);
         if list.len() > KEPT {
             list.pop_front();
         }
+    }
+
+    /// Durations of starts that finished since the last call.
+    pub(crate) fn take_fresh(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Median and 90th percentile of a start. `manifest` until three were measured.

@@ -112,6 +112,10 @@ impl Chain {
         })
     }
 
+    pub(crate) fn named(&self, stage: &str, slot: Slot) -> Option<&Cell> {
+        self.cell(self.stages.iter().position(|c| c.name == stage)?, slot)
+    }
+
     pub(crate) fn cell_mut(&mut self, stage: &str, slot: Slot) -> Option<&mut Cell> {
         let cells = self.stages.iter_mut().find(|c| c.name == stage)?;
         Some(match slot {

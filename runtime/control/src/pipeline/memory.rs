@@ -26,7 +26,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// What a module of that version is given, and the stored version where it is another.
-    pub(super) fn for_version(&self, version: u32) -> (&[u8], Option<u32>) {
+    pub(crate) fn for_version(&self, version: u32) -> (&[u8], Option<u32>) {
         if self.current.bytes.is_empty() || self.current.version == version {
             (&self.current.bytes, None)
         } else {

@@ -51,6 +51,13 @@ fn a_start_counts_from_its_acceptance() {
 }
 
 #[test]
+fn finished_starts_are_handed_out_once() {
+    let mut starts = measured(&[10_000, 12_000]);
+    assert_eq!((starts.take_fresh(), starts.take_fresh()), (vec![Span(10_000), Span(12_000)], Vec::new()));
+    assert_eq!(starts.finished.len(), 2);
+}
+
+#[test]
 fn those_there_at_first_wakes_and_strangers_are_not_starts() {
     let mut starts = Starts::default();
     starts.meet(&report(&[("old", Starting, 0), ("warm", Standby, 0)]), Time(0));
