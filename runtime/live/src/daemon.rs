@@ -3,6 +3,181 @@
 //! For: joining manifests, modules, sources, targets, store and control. No tick waits for another workload's scrape,
 //! policy or action. Never does arithmetic on replica counts, never reads an argument, never prints.
 
+mod executor;
+mod held;
+mod labels;
+mod own_port;
+mod schedule;
+mod steward;
+mod supervisor;
 mod view;
+mod wiring;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use trimtab_control::Arbiter;
+use trimtab_sandbox::{Sandbox, SandboxConfig, SandboxError};
 
 pub use view::{Command, Daemon, OrderError, SourceView, StageView, View};
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::manifest::{self, Problem, Scaler, Standing};
+use crate::metrics::Metrics;
+use crate::modules::{ModuleEvent, Modules, ModulesConfig, ModulesError};
+use crate::stages::{self, Fit};
+use crate::store::{Store, StoreError};
+use supervisor::Supervisor;
+use view::Shared;
+use wiring::Environment;
+use workload::Common;
+
+/// What a daemon is made from.
+pub struct DaemonConfig {
+    /// Manifests: files and folders.
+    pub manifests: Vec<PathBuf>,
+    /// Policies directories; of several the later wins.
+    pub policies: Vec<PathBuf>,
+    /// The state directory.
+    pub state: PathBuf,
+    /// Policies inside the binary.
+    pub bundled: Vec<(&'static str, &'static [u8])>,
+    /// Decide, and ask no target.
+    pub dry_run: bool,
+    /// The admin port, which no manifest may name. None: there is none.
+    pub listen: Option<SocketAddr>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Manifests are wrong, or what they name is.
+    #[error("{} problem(s) in the manifests", .0.len())]
+    Manifests(Vec<Problem>),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The policy loader cannot start.
+    #[error(transparent)]
+    Modules(#[from] ModulesError),
+}
+
+/// Everything that may fail has been tried, and nothing runs yet.
+pub struct Prepared {
+    shared: Arc<Shared>,
+    standing: Standing,
+    store: Store,
+    fits: Vec<(Arc<Scaler>, Vec<Fit>)>,
+    paths: Vec<PathBuf>,
+    clock: Clock,
+    dry_run: bool,
+}
+
+/// A daemon that runs.
+pub struct Running {
+    /// Its handle.
+    pub daemon: Daemon,
+    stop: CancellationToken,
+    supervisor: JoinHandle<()>,
+}
+
+/// Reads manifests, opens the state, loads and tries the policies. Blocks; nothing is started or bound.
+pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
+    let standing = Standing::start(manifest::load(&config.manifests)).map_err(StartError::Manifests)?;
+    let own: Vec<Problem> = standing.scalers().flat_map(|scaler| own_port::problems(scaler, config.listen)).collect();
+    if !own.is_empty() {
+        return Err(StartError::Manifests(own));
+    }
+    let store = Store::open(&config.state)?;
+    if let Some(repaired) = store.repaired() {
+        tracing::error!("{repaired}");
+    }
+    let sandbox = Sandbox::new(SandboxConfig::default())?;
+    let metrics = Arc::new(Metrics::new());
+    let modules = ModulesConfig {
+        dirs: config.policies,
+        state: Some(store.directory().to_path_buf()),
+        bundled: config.bundled,
+        watch: true,
+        on_event: Box::new({
+            let metrics = Arc::clone(&metrics);
+            move |event| tell(event, &metrics)
+        }),
+    };
+    let modules = Modules::start(modules, sandbox)?;
+    let snapshot = modules.snapshot();
+    let mut problems = Vec::new();
+    let mut fits = Vec::new();
+    for scaler in standing.scalers() {
+        let (found, wrong) = stages::check(scaler, &snapshot);
+        problems.extend(wrong);
+        fits.push((Arc::clone(scaler), found));
+    }
+    if !problems.is_empty() {
+        return Err(StartError::Manifests(problems));
+    }
+    let shared = Arc::new(Shared {
+        seats: ArcSwap::from_pointee(BTreeMap::new()),
+        problems: ArcSwap::from_pointee(Vec::new()),
+        modules,
+        metrics,
+    });
+    let (paths, clock, dry_run) = (config.manifests, config.clock, config.dry_run);
+    Ok(Prepared { shared, standing, store, fits, paths, clock, dry_run })
+}
+
+/// One line and one count for what happened to a module file.
+fn tell(event: &ModuleEvent, metrics: &Metrics) {
+    let tenant = event.key.tenant.as_deref().unwrap_or("");
+    metrics.policy_load(tenant, &event.key.name, event.stage, event.result);
+    let name = event.key.name.as_str();
+    if event.result == "ok" {
+        tracing::info!(policy = name, tenant, stage = event.stage, digest = event.digest, "{}", event.message);
+    } else {
+        tracing::warn!(policy = name, tenant, stage = event.stage, code = event.result, digest = event.digest, "{}", event.message);
+    }
+}
+
+impl Prepared {
+    /// Starts every workload. Call within a runtime.
+    pub fn start(self, stop_replicas: bool) -> Running {
+        let metrics = Arc::clone(&self.shared.metrics);
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
+        let common = Common {
+            arbiter: Arc::new(Mutex::new(Arbiter::new())),
+            permits: Arc::new(Semaphore::new((2 * cores).clamp(4, 32))),
+            environment: Environment { client: Client::new(), clock: self.clock, store: self.store, metrics },
+            dry_run: self.dry_run,
+        };
+        let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.standing);
+        for (scaler, fits) in &self.fits {
+            supervisor.admit(scaler, fits);
+        }
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(supervisor.run(stop.clone(), stop_replicas));
+        Running { daemon: Daemon { shared: self.shared }, stop, supervisor: task }
+    }
+}
+
+impl Running {
+    /// Ends within 2 s, and leaves replicas as they are unless it was started to stop them.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.supervisor.await {
+            tracing::error!(%error, "the supervisor ended by a fault of ours");
+        }
+    }
+}

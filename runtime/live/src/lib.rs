@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod daemon;
 pub mod exposition;
+mod hints;
 pub mod manifest;
 pub mod metrics;
 pub mod modules;

@@ -32,6 +32,16 @@ pub struct Key {
     pub name: String,
 }
 
+/// `NAME`, or `TENANT/NAME`.
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(tenant) = &self.tenant {
+            write!(f, "{tenant}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
 /// Where the serving version came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,6 +82,8 @@ pub struct Entry {
     /// Versions to try for a workload, best first: the newest, those before it, then what the name shadows. A workload
     /// takes the first that accepts its configuration and probe.
     pub candidates: Vec<Admitted>,
+    /// Where each of them came from, in the same order.
+    pub origins: Vec<Origin>,
 }
 
 impl Entry {

@@ -67,6 +67,16 @@ pub trait Target: Send + Sync {
     /// Accepts the totals of an action. Idempotent; returns when they are accepted, not when replicas are ready.
     fn apply<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<(), TargetError>>;
 
+    /// Lets go of its replicas, which stay as they are, so that another connection to the pool can take them over.
+    fn release(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Ends its replicas, for good; at most a few seconds. Targets whose replicas are not this host's do nothing.
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Where its replicas answer now. Never waits for longer than a fraction of a second: clients ask often.
     fn endpoints(&self) -> BoxFuture<'_, Vec<Endpoint>>;
 

@@ -77,6 +77,19 @@ impl Controller {
         }
     }
 
+    /// Whoever carried out a pool's actions is gone, perhaps with one in flight: whether the target took it, its next
+    /// report will say.
+    pub fn let_go(&mut self, pool: &str) {
+        if let Some(memory) = self.facts.pools.get_mut(pool) {
+            memory.changes.iter_mut().for_each(|change| change.accepted = true);
+        }
+        let unanswered = self.facts.decisions.iter_mut().flat_map(|d| &mut d.pools).filter(|p| p.name == pool);
+        for pool in unanswered.filter(|p| p.outcome.is_none()) {
+            let message = "the pool was connected anew; its next report says what was taken".to_owned();
+            pool.outcome = Some(PoolOutcome { state: OutcomeState::Dropped, message });
+        }
+    }
+
     /// Takes in what became of one action. Outcomes of superseded decisions count too: they say what was not done.
     #[allow(clippy::needless_pass_by_value)] // an event is handed over, not lent
     pub fn record(&mut self, outcome: Outcome, now: Time) {

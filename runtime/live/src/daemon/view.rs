@@ -38,6 +38,8 @@ pub struct View {
     pub problems: Vec<Problem>,
     /// False until the first decision of this process.
     pub ticked: bool,
+    /// Ticks of this process that were due and not started before the next was due.
+    pub missed_ticks: u64,
 }
 
 /// What serves one stage.

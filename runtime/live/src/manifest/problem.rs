@@ -69,6 +69,8 @@ pub enum Step {
     Manifest,
     /// A policy that it names is missing, or does not take the workload.
     Admission(trimtab_sandbox::Stage),
+    /// What the daemon remembers cannot be written.
+    State,
 }
 
 impl Step {
@@ -80,6 +82,7 @@ impl Step {
             Step::Yaml => "yaml",
             Step::Manifest => "manifest",
             Step::Admission(stage) => stage.as_str(),
+            Step::State => "state",
         }
     }
 }

@@ -323,7 +323,7 @@ impl Loader {
             let all = Key { tenant: None, name: key.name.clone() };
             let shadowed: Vec<(Admitted, Origin)> = entries
                 .get(&all)
-                .map(|entry: &Entry| entry.candidates.iter().map(|c| (c.clone(), entry.source)).collect())
+                .map(|entry: &Entry| entry.candidates.iter().cloned().zip(entry.origins.iter().copied()).collect())
                 .unwrap_or_default();
             entries.insert(key.clone(), entry(key, name, shadowed));
         }

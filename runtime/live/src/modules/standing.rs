@@ -117,6 +117,7 @@ pub(super) fn entry(key: &Key, name: &Name, shadowed: Vec<(Admitted, Origin)>) -
         state,
         problem: name.problem.clone(),
         message: problem.into_iter().chain(refusals).collect::<Vec<_>>().join("; "),
+        origins: candidates.iter().map(|(_, origin)| *origin).collect(),
         candidates: candidates.into_iter().map(|(admitted, _)| admitted).collect(),
     }
 }

@@ -9,11 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-
 use super::Request;
 use super::loader::Loader;
+use crate::hints::Hints;
 
 /// Quiet time that ends a storm of events.
 const DEBOUNCE: Duration = Duration::from_millis(150);
@@ -23,10 +21,11 @@ const DEBOUNCE_MAX: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(15);
 
 /// Serves requests and hints until told to stop.
-pub(super) fn run(loader: &mut Loader, inbox: &Receiver<Request>, dirs: &[PathBuf], hints: &Sender<Request>) {
+pub(super) fn run(loader: &mut Loader, inbox: &Receiver<Request>, dirs: &[PathBuf], requests: &Sender<Request>) {
     let pending = Arc::new(AtomicBool::new(false));
-    let mut watcher = watcher(hints.clone(), Arc::clone(&pending));
-    watch(watcher.as_mut(), dirs);
+    let mut hints = hints(requests.clone(), Arc::clone(&pending));
+    let mut watch = || dirs.iter().for_each(|dir| hints.watch(dir, true));
+    watch();
     // What changed between the first load and the watch is found now.
     loader.reconcile();
     let mut rescan_at = Instant::now() + RESCAN;
@@ -46,7 +45,7 @@ pub(super) fn run(loader: &mut Loader, inbox: &Receiver<Request>, dirs: &[PathBu
                 if Instant::now() >= rescan_at {
                     rescan_at = Instant::now() + RESCAN;
                     // A directory that was replaced, or came late, is watched again.
-                    watch(watcher.as_mut(), dirs);
+                    watch();
                 }
                 loader.reconcile();
             }
@@ -72,27 +71,12 @@ fn settle(loader: &mut Loader, inbox: &Receiver<Request>, pending: &AtomicBool) 
     }
 }
 
-/// A watcher whose events become hints, at most one of them waiting. None: this machine has no events to give.
-fn watcher(hints: Sender<Request>, pending: Arc<AtomicBool>) -> Option<RecommendedWatcher> {
-    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the files makes events too; an error (an overflow) may hide any change.
-        let matters = event.map_or(true, |event| match event.kind {
-            EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-            _ => true,
-        });
-        if matters && !pending.swap(true, Ordering::SeqCst) {
+/// Hints as requests, at most one of them waiting.
+fn hints(requests: Sender<Request>, pending: Arc<AtomicBool>) -> Hints {
+    Hints::new(move || {
+        if !pending.swap(true, Ordering::SeqCst) {
             // The loader has ended: nobody is left to be told.
-            let _ = hints.send(Request::Hint);
+            let _ = requests.send(Request::Hint);
         }
     })
-    .ok()
-}
-
-/// A directory that cannot be watched is still rescanned.
-fn watch(watcher: Option<&mut RecommendedWatcher>, dirs: &[PathBuf]) {
-    if let Some(watcher) = watcher {
-        for dir in dirs {
-            let _ = watcher.watch(dir, RecursiveMode::Recursive);
-        }
-    }
 }

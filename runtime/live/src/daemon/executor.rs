@@ -1,0 +1,106 @@
+//! Carries out the decisions of one pool: one action in flight, the newest waits, what is void is dropped.
+//!
+//! For: fencing. What was decided is on disk before it is asked; a target that fails is asked again later, and later
+//! still. Never has a choice about numbers, never invents an action.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use trimtab_control::decision::{Action, Outcome, OutcomeState};
+
+use super::held::Held;
+use crate::target::{Target, TargetError};
+
+/// Waiting for the disk before an action; a broken disk costs durability, not the action.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two tries while a target fails: doubled each time.
+const BACK_OFF: Duration = Duration::from_secs(1);
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// Characters of an outcome's message.
+const MESSAGE: usize = 1024;
+
+/// See the module. Dropping it ends it; an action in flight is not waited for.
+pub(super) struct Executor {
+    slot: Arc<Slot>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Default)]
+struct Slot {
+    waiting: Mutex<Option<Order>>,
+    news: Notify,
+}
+
+/// An action, and the fence it was decided under.
+struct Order {
+    action: Action,
+    fence: u64,
+}
+
+impl Slot {
+    fn replace(&self, order: Option<Order>) -> Option<Order> {
+        std::mem::replace(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner), order)
+    }
+}
+
+impl Executor {
+    pub(super) fn start(target: Arc<dyn Target>, held: Arc<Held>, outcomes: mpsc::Sender<Outcome>) -> Executor {
+        let slot = Arc::new(Slot::default());
+        let task = tokio::spawn(run(target, held, outcomes, Arc::clone(&slot)));
+        Executor { slot, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Hands over the newest decision. What was waiting is superseded: its outcome.
+    pub(super) fn submit(&self, action: Action, fence: u64) -> Option<Outcome> {
+        let before = self.slot.replace(Some(Order { action, fence }));
+        self.slot.news.notify_one();
+        before.map(|order| outcome(&order.action, OutcomeState::Superseded, "a newer decision took its place"))
+    }
+}
+
+async fn run(target: Arc<dyn Target>, held: Arc<Held>, outcomes: mpsc::Sender<Outcome>, slot: Arc<Slot>) {
+    let mut failures: u32 = 0;
+    let mut not_before = Instant::now();
+    loop {
+        // While it waits, a newer decision may take the place of the one that waits with it.
+        tokio::time::sleep_until(not_before).await;
+        let Some(Order { action, fence }) = slot.replace(None) else {
+            slot.news.notified().await;
+            continue;
+        };
+        let outcome = if fence == held.fence() {
+            ask(&*target, &held, &action).await
+        } else {
+            outcome(&action, OutcomeState::Dropped, "a module, the configuration or an order changed before it was asked")
+        };
+        failures = if outcome.state == OutcomeState::Failed { failures + 1 } else { 0 };
+        let pause = BACK_OFF.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(BACK_OFF_MAX);
+        not_before = if failures == 0 { Instant::now() } else { Instant::now() + pause };
+        if outcomes.send(outcome).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn ask(target: &dyn Target, held: &Held, action: &Action) -> Outcome {
+    // The decision outlives this process before anyone acts on it.
+    let _ = tokio::time::timeout(DISK_PATIENCE, held.store.flush()).await;
+    match target.apply(action).await {
+        Ok(()) => outcome(action, OutcomeState::Applied, ""),
+        Err(TargetError::Refused(why)) => outcome(action, OutcomeState::Refused, &why),
+        Err(TargetError::Failed(why)) => outcome(action, OutcomeState::Failed, &why),
+    }
+}
+
+/// The outcome of an action, its message cleaned and cut.
+pub(super) fn outcome(action: &Action, state: OutcomeState, message: &str) -> Outcome {
+    Outcome {
+        decision: action.decision.clone(),
+        pool: action.pool.clone(),
+        state,
+        message: trimtab_sandbox::clean(message, MESSAGE),
+    }
+}
