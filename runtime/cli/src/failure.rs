@@ -77,6 +77,17 @@ pub(crate) struct Problem {
     pub(crate) hint: String,
 }
 
+/// What is wrong with manifests, in the form of `-o json`.
+pub(crate) fn problems(found: &[trimtab_live::manifest::Problem]) -> Vec<Problem> {
+    let problem = |p: &trimtab_live::manifest::Problem| Problem {
+        place: p.place.to_string(),
+        stage: p.stage.as_str().to_owned(),
+        message: p.message.clone(),
+        hint: p.hint.clone(),
+    };
+    found.iter().map(problem).collect()
+}
+
 /// A block for each problem: place, what is wrong, which step found it, the fix.
 pub(crate) fn show(problems: &[Problem], paint: Paint) -> String {
     let mut text = String::new();

@@ -31,10 +31,23 @@ pub(crate) fn shutdown_token() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Log lines on standard error: `RUST_LOG` chooses, `default` where it does not.
-pub(crate) fn log_to_stderr(default: &str, colours: bool) {
+pub(crate) fn log_to_stderr(default: &str, format: LogFormat, colours: bool) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
     // A second call would be a mistake of ours; the first subscriber stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).try_init();
+    let _ = match format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
 }

@@ -2,13 +2,17 @@
 //!
 //! For: the shape of the command line and nothing else. Each verb's arguments, help and work live in its own file.
 
+mod check;
 mod completions;
+mod demo;
 mod engine;
 mod explain;
 mod later;
 mod load;
 mod orders;
 mod policy;
+mod run;
+mod schema;
 mod status;
 mod version;
 
@@ -40,6 +44,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Demo(demo::Args),
     Engine(engine::Args),
     Load(load::Args),
     Status(status::Args),
@@ -49,6 +56,7 @@ enum Verb {
     Resume(orders::ResumeArgs),
     Wake(orders::WakeArgs),
     Policy(policy::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Version(version::Args),
     #[command(hide = true, disable_help_flag = true)]
@@ -79,6 +87,9 @@ impl Cli {
     /// Does what was asked; the exit code where nothing failed.
     pub(crate) fn run(self, console: &Console) -> anyhow::Result<ExitCode> {
         match self.verb {
+            Verb::Run(args) => args.run(console),
+            Verb::Check(args) => args.run(console),
+            Verb::Demo(args) => args.run(console),
             Verb::Engine(args) => args.run(console),
             Verb::Load(args) => args.run(console),
             Verb::Status(args) => args.run(console),
@@ -88,6 +99,7 @@ impl Cli {
             Verb::Resume(args) => args.run(console),
             Verb::Wake(args) => args.run(console),
             Verb::Policy(args) => args.run(console),
+            Verb::Schema(args) => args.run(console),
             Verb::Completions(args) => args.run(console),
             Verb::Version(args) => args.run(console),
             Verb::Trace(args) => args.refuse("trace"),
