@@ -3,8 +3,11 @@
 //! For: turning pages of metrics into samples. Never judges a number (sanitising, ageing and coverage are the control
 //! core's) and never acts on one.
 
+mod live;
+pub mod page;
 mod spec;
 
+pub use live::{connect, fixed};
 pub use spec::{Across, EngineSpec, ExpositionSpec, Scheme, SignalSpec, SourceSpec, Within};
 
 use trimtab_control::sample::Sample;
@@ -18,6 +21,9 @@ pub trait Source: Send + Sync {
 
     /// Whether it reads each replica; else one reading speaks for the whole workload.
     fn per_replica(&self) -> bool;
+
+    /// The address that it reads, as reports and messages name it: without its query; empty where there is none.
+    fn place(&self, replica: Option<&Endpoint>) -> String;
 
     /// One reading, of `replica` exactly where it reads replicas. Bounded in size; whoever calls bounds the time.
     fn read<'a>(&'a self, replica: Option<&'a Endpoint>) -> BoxFuture<'a, Result<Vec<Sample>, ReadError>>;

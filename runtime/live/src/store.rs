@@ -105,6 +105,8 @@ pub enum Record {
     Replica,
     /// What was last asked of a webhook; key `NS/NAME/POOL`.
     Webhook,
+    /// How many replicas a dry-run pool has; key `NS/NAME/POOL`.
+    DryRun,
     /// The last good version of a policy module; key `TENANT/NAME`.
     Module,
 }
@@ -115,6 +117,7 @@ impl Record {
             Record::Pool => "pool",
             Record::Replica => "replica",
             Record::Webhook => "webhook",
+            Record::DryRun => "dry-run",
             Record::Module => "module",
         }
     }

@@ -8,6 +8,9 @@ mod dry_run;
 mod process;
 mod webhook;
 
+pub use dry_run::connect as connect_dry_run;
+pub use webhook::connect as connect_webhook;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::RangeInclusive;

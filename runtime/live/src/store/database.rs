@@ -243,7 +243,8 @@ fn read_all(connection: &Connection) -> rusqlite::Result<Held> {
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let kind: String = row.get(0)?;
-        let kinds: BTreeSet<Record> = [Record::Pool, Record::Replica, Record::Webhook, Record::Module].into();
+        let kinds: BTreeSet<Record> =
+            [Record::Pool, Record::Replica, Record::Webhook, Record::DryRun, Record::Module].into();
         if let Some(kind) = kinds.into_iter().find(|k| k.as_str() == kind) {
             held.records.insert((kind, row.get(1)?), row.get(2)?);
         }
