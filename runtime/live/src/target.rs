@@ -8,9 +8,6 @@ mod dry_run;
 mod process;
 mod webhook;
 
-pub use dry_run::connect as connect_dry_run;
-pub use webhook::connect as connect_webhook;
-
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -18,11 +15,14 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use trimtab_control::config::WorkloadId;
 use trimtab_control::decision::Action;
 use trimtab_control::sample::PoolReport;
 use trimtab_control::time::{Span, Time};
 
-use crate::client::{AuthSpec, TlsSpec};
+use crate::client::{AuthSpec, Client, TlsSpec};
+use crate::clock::Clock;
+use crate::store::Store;
 
 /// A future that can be stored and sent: what the methods of dynamic traits return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -99,6 +99,22 @@ pub enum TargetSpec {
     Webhook(WebhookSpec),
     /// Replicas in memory only.
     DryRun(DryRunSpec),
+}
+
+/// The target that a manifest describes. What already runs in its name is found again.
+pub fn connect(
+    id: &WorkloadId,
+    pool: &str,
+    spec: &TargetSpec,
+    client: &Client,
+    store: &Store,
+    clock: &Clock,
+) -> Arc<dyn Target> {
+    match spec {
+        TargetSpec::Process(_) => todo!(),
+        TargetSpec::Webhook(spec) => webhook::connect(id, pool, spec, client, store, clock),
+        TargetSpec::DryRun(spec) => dry_run::connect(id, pool, spec, store, clock),
+    }
 }
 
 /// Servers on this host, one process each (Linux).

@@ -232,7 +232,8 @@ fn scraper(scaler: &Scaler, environment: &Environment) -> Scraper {
     }
     let limit = Duration::from_millis(scaler.config.interval.0).clamp(Duration::from_secs(1), Duration::from_secs(10));
     let metrics = Arc::clone(metrics);
-    Scraper::new(live, clock.clone(), limit, move |source, took, failure| metrics.scraped(source, took, failure))
+    let on_reading = Box::new(move |source, took, failure| metrics.scraped(source, took, failure));
+    Scraper::new(live, clock.clone(), on_reading, limit)
 }
 
 impl Hand {
