@@ -54,6 +54,7 @@ struct Draft {
     commits: Vec<Commit>,
     passage: Passage,
     doubts: BTreeMap<String, String>,
+    hold: Option<String>,
     recheck: Option<Span>,
 }
 
@@ -63,36 +64,47 @@ impl Controller {
         let Saved { mut facts, states } = saved.unwrap_or_default();
         facts.not_after(now);
         facts.settle();
+        let mut windows = Windows::new(facts.seen.clone());
+        for (pool, memory) in &facts.pools {
+            windows.inherit(pool, &memory.service);
+        }
         let mut controller = Controller {
             source_period: config.interval,
             utc_offset_minutes: 0,
-            windows: Windows::new(facts.seen.clone()),
+            windows,
             fleet: Fleet::default(),
             chain: Chain::restored(states),
             facts,
             draft: None,
             config,
         };
-        controller.settle_config();
+        controller.settle_config(now);
         controller
     }
 
     /// Takes another configuration. Samples, the state of stages that remain, start-up times, cooldowns and standing
     /// orders stay; modules of stages that remain serve on, with the configuration they were admitted for, until another
     /// is installed.
-    pub fn reconfigure(&mut self, config: WorkloadConfig, _now: Time) {
+    pub fn reconfigure(&mut self, config: WorkloadConfig, now: Time) {
         self.config = config;
         self.draft = None;
-        self.settle_config();
+        self.settle_config(now);
     }
 
-    fn settle_config(&mut self) {
+    fn settle_config(&mut self, now: Time) {
         let pools: BTreeSet<&str> = self.config.pools.iter().map(|p| p.name.as_str()).collect();
         self.facts.pools.retain(|name, _| pools.contains(name.as_str()));
         self.windows.keep_pools(&|name| pools.contains(name));
         self.fleet.keep_pools(&|name| pools.contains(name));
         for pool in &self.config.pools {
             self.facts.pools.entry(pool.name.clone()).or_default();
+        }
+        for pool in &self.config.pools {
+            // A wake never holds for longer than now and its hold, wherever the clock stood when it began.
+            let latest = pool.zero.as_ref().map(|z| now + z.hold);
+            if let Some(memory) = self.facts.pools.get_mut(&pool.name) {
+                memory.awake_until = memory.awake_until.and_then(|until| Some(until.min(latest?)));
+            }
         }
         self.chain.reconfigure(&self.config.stages);
         self.settle_needs();
@@ -197,7 +209,8 @@ impl Controller {
     /// What a policy with such needs would see now: for the probe at admission.
     pub fn observation(&self, _stage: &str, needs: &[MetricNeed], now: Time) -> Observation {
         let limits = self.limits();
-        let answered = self.windows.answer(needs, self.config.guardrails.min_coverage, limits, now);
+        let together = [(0..needs.len()).collect()];
+        let answered = self.windows.answer(needs, &together, self.config.guardrails.min_coverage, limits, now);
         let series = answered.into_iter().flatten().map(|a| a.series).collect();
         Observation { series, proposed: self.desired_targets(), ..self.scene(now) }
     }
@@ -207,19 +220,17 @@ impl Controller {
         self.expire(now);
         self.wake_where_asked(now);
         let limits = self.limits();
-        let needs = self.chain.needs();
-        let answered = self.windows.answer(&needs, self.config.guardrails.min_coverage, limits, now);
+        // What the chain needs comes first, then what only rules look at.
+        let (needs, of_chain) = (self.needs(), self.chain.needs().len());
+        let place = |need: &MetricNeed| needs.iter().position(|n| n == need);
+        let needs_of = |loaded: &pipeline::Loaded| loaded.module.preparation.needs.iter().filter_map(place).collect();
+        let observations: Vec<Vec<usize>> = self.chain.loaded().map(needs_of).collect();
+        let answered = self.windows.answer(&needs, &observations, self.config.guardrails.min_coverage, limits, now);
         let scene = self.scene(now);
-        let look = |loaded: &pipeline::Loaded| Observation {
-            series: loaded
-                .module
-                .preparation
-                .needs
-                .iter()
-                .filter_map(|need| needs.iter().position(|n| n == need))
-                .flat_map(|index| answered[index].iter().map(|a| a.series.clone()))
-                .collect(),
-            ..scene.clone()
+        let look = |loaded: &pipeline::Loaded| {
+            let indexes: Vec<usize> = needs_of(loaded);
+            let series = indexes.into_iter().flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
+            Observation { series: series.collect(), ..scene.clone() }
         };
         let proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(), &look);
         for (index, record) in proposal.records.iter().enumerate() {
@@ -227,8 +238,8 @@ impl Controller {
         }
         let numbers = self.numbers_of(&proposal.targets);
         self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
-        let doubts = self.doubts(&needs, &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));
-        let cases = self.cases(&doubts, now);
+        let doubts = self.doubts(&needs[..of_chain], &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));
+        let cases = self.cases(&doubts, proposal.hold.as_deref(), now);
         let passage = guardrails::up_to_rate(&cases, numbers, self.facts.pause.as_ref());
         let wants =
             Wants { pools: cases.iter().zip(&passage.numbers).map(|(case, n)| self.want(case.pool, *n)).collect() };
@@ -242,6 +253,7 @@ impl Controller {
             commits: proposal.commits,
             passage,
             doubts,
+            hold: proposal.hold,
             recheck: proposal.recheck,
         });
         wants
@@ -269,7 +281,7 @@ impl Controller {
             self.propose(now);
         }
         let Some(mut draft) = self.draft.take() else { unreachable!("propose leaves a draft") };
-        let cases = self.cases(&draft.doubts, now);
+        let cases = self.cases(&draft.doubts, draft.hold.as_deref(), now);
         let paused = self.facts.pause.is_some();
         let waits = if paused {
             vec![BTreeSet::new(); cases.len()]
@@ -318,6 +330,10 @@ impl Controller {
     pub fn save(&self) -> Saved {
         let mut facts = self.facts.clone();
         facts.seen.clone_from(self.windows.seen());
+        let newest = self.facts.decisions.back().map_or(Time(0), |d| d.at);
+        for (pool, memory) in &mut facts.pools {
+            memory.service = self.windows.measured(pool, newest);
+        }
         Saved { facts, states: self.chain.save() }
     }
 }
@@ -344,18 +360,37 @@ fn in_use(need: &MetricNeed, seen: &BTreeSet<String>) -> bool {
     need.required || was_seen(&need.signal, seen)
 }
 
-/// One line on what is wrong with a series; none: it is good.
+/// What is wrong with a series, to follow its name; none: it is good enough to go down by.
 fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool) -> Option<String> {
     use crate::decision::InputKind::{Fresh, Missing, Partial, Reset, Stale, Suspicious};
     let input = &answered.input;
     let age = input.age.unwrap_or(Span(0));
     let fault = match input.kind {
+        Fresh | Reset if answered.cut => {
+            format!("more than {} series: part of it was left out", crate::series::MAX_SERIES)
+        }
         Fresh | Reset => return None,
         Missing if !(someone || (never && need.required)) => return None,
-        Missing => "has no data".to_owned(),
-        Stale => format!("is stale ({age} old)"),
-        Partial => format!("covers {:.0} % of the replicas", input.coverage * 100.0),
-        Suspicious => "is suspicious (no number, a frozen page, or a jump no engine makes)".to_owned(),
+        Missing => "no data".to_owned(),
+        Stale if answered.garbled.is_empty() => format!("stale, {age} old"),
+        Stale => format!("stale, {age} old: {} give no possible number", first_few(answered.garbled.iter().cloned())),
+        Partial => {
+            let share = input.coverage * 100.0;
+            format!("only {share:.0} % of the replicas answer, not {}", first_few(answered.late.iter().cloned()))
+        }
+        Suspicious => {
+            let frozen = answered.frozen.iter();
+            let frozen = frozen.map(|(id, still)| format!("{id} works, and its counters have stood still for {still}"));
+            let garbled = answered.garbled.iter().map(|id| format!("{id} gives no possible number"));
+            format!("suspicious: {}", first_few(frozen.chain(garbled)))
+        }
     };
-    Some(format!("{} {fault}", input.signal))
+    Some(fault)
+}
+
+/// At most three, and how many more.
+fn first_few(mut all: impl Iterator<Item = String>) -> String {
+    let few: Vec<String> = all.by_ref().take(3).collect();
+    let more = all.count();
+    if more > 0 { format!("{} and {more} more", few.join(", ")) } else { few.join(", ") }
 }

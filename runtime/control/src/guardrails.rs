@@ -63,7 +63,9 @@ pub(crate) struct Case<'a> {
     /// A person's number.
     pub(crate) order: Option<(u32, &'a Standing)>,
     /// The floor that a wake raised, and until when.
-    pub(crate) awake: Option<(u32, Time)>,
+    pub(crate) awake: Option<Awake<'a>>,
+    /// Why nothing may change: a stage that failed says so.
+    pub(crate) hold: Option<&'a str>,
     /// Why this pool may not go down: bad data, or a stage that failed.
     pub(crate) doubt: Option<String>,
     pub(crate) last_up: Option<Time>,
@@ -72,6 +74,15 @@ pub(crate) struct Case<'a> {
     pub(crate) up: Option<Rate>,
     pub(crate) down: Rate,
     pub(crate) waits_for: &'a BTreeSet<String>,
+}
+
+/// A wake in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Awake<'a> {
+    pub(crate) floor: u32,
+    pub(crate) until: Time,
+    /// What woke the pool.
+    pub(crate) by: &'a str,
 }
 
 /// What the grant for zero hangs on.
@@ -92,8 +103,15 @@ impl Case<'_> {
     /// Holds what is there: nothing is taken away, and standby gives way to serving under the bound.
     pub(crate) fn keep(&self, wanted: Counts) -> Counts {
         let serving = wanted.serving.max(self.present.serving);
-        let room = if serving == self.present.serving { u32::MAX } else { self.max.saturating_sub(serving) };
-        Counts { serving, standby: wanted.standby.max(self.present.standby.min(room)) }
+        self.fit(Counts { serving, standby: wanted.standby.max(self.present.standby) })
+    }
+
+    /// Standby cut to the room that serving leaves below the bound; what stands by already may stay where serving does
+    /// not grow.
+    pub(crate) fn fit(&self, wanted: Counts) -> Counts {
+        let there = if wanted.serving <= self.present.serving { self.present.standby } else { 0 };
+        let room = self.max.saturating_sub(wanted.serving).max(there);
+        Counts { standby: wanted.standby.min(room), ..wanted }
     }
 }
 
@@ -105,6 +123,8 @@ type Ruling = Option<(Counts, String)>;
 pub(crate) struct Passage {
     pub(crate) numbers: Vec<Counts>,
     pub(crate) steps: Vec<Step>,
+    /// What the chain proposed.
+    pub(crate) proposed: Vec<Counts>,
 }
 
 impl Passage {
@@ -132,7 +152,7 @@ impl Passage {
 
 /// Pause to rate. What comes out is what the workload asks the arbiter for.
 pub(crate) fn up_to_rate(cases: &[Case<'_>], proposal: Vec<Counts>, paused: Option<&Standing>) -> Passage {
-    let mut passage = Passage { numbers: proposal, steps: Vec::new() };
+    let mut passage = Passage { numbers: proposal.clone(), steps: Vec::new(), proposed: proposal };
     if let Some(standing) = paused {
         passage.rule(Rule::Pause, cases, |case, wanted| pause::apply(case, wanted, standing));
         return passage;
@@ -147,10 +167,13 @@ pub(crate) fn up_to_rate(cases: &[Case<'_>], proposal: Vec<Counts>, paused: Opti
 }
 
 /// Shift to budget. Returns, per pool, the pools whose new replicas a decrease waits for.
+///
+/// Which group is denied is found out before the shift: nothing waits for an increase that will not be.
 pub(crate) fn to_the_end(cases: &[Case<'_>], passage: &mut Passage, grant: &Grant) -> Vec<BTreeSet<String>> {
     let limits: Vec<Option<u32>> = cases.iter().map(|case| budget::limit(case, grant)).collect();
-    let waits = shift::apply(cases, passage, &limits);
-    group::apply(cases, passage, &limits);
+    let denied = group::denied(cases, &passage.numbers, &limits);
+    let waits = shift::apply(cases, passage, &limits, &denied);
+    group::apply(cases, passage, &denied);
     passage.rule(Rule::Rollout, cases, rollout::apply);
     passage.rule(Rule::Budget, cases, |case, wanted| budget::apply(case, wanted, grant));
     waits

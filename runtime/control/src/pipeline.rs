@@ -53,7 +53,7 @@ pub(crate) fn run(
     look: &dyn Fn(&Loaded) -> Observation,
 ) -> Proposal {
     let mut proposal = Proposal {
-        targets: desired.clone(),
+        targets: desired,
         records: Vec::new(),
         commits: Vec::new(),
         no_down: None,
@@ -62,9 +62,6 @@ pub(crate) fn run(
     };
     for (index, config) in stages.iter().enumerate() {
         run_stage(index, config, chain, look, &mut proposal);
-    }
-    if proposal.hold.is_some() {
-        proposal.targets = desired;
     }
     proposal
 }

@@ -70,7 +70,7 @@ pub struct SavedFacts {
 }
 
 /// What a controller remembers of one pool.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PoolMemory {
     /// Changes that were asked for, oldest first, as far back as a rate or cooldown looks.
@@ -89,6 +89,11 @@ pub struct PoolMemory {
     pub waits_for: BTreeSet<String>,
     /// Start-up times.
     pub starts: crate::starts::Starts,
+    /// What woke it, for people.
+    pub awake_by: String,
+    /// Completions per second of one replica while its queue was not empty, with the instant each was measured: without
+    /// them a restart would make policies steer by something else for a while.
+    pub service: Vec<(Time, f64)>,
 }
 
 /// One change that was asked for.
@@ -121,6 +126,7 @@ impl SavedFacts {
             memory.idle_since.iter_mut().for_each(past);
             memory.asked.iter_mut().for_each(|a| past(&mut a.2));
             memory.starts.not_after(now);
+            memory.service.iter_mut().for_each(|(at, _)| past(at));
         }
         for standing in self.pause.iter_mut().chain(self.order.iter_mut()) {
             let ahead = standing.since.since(now);
@@ -132,10 +138,19 @@ impl SavedFacts {
         }
     }
 
-    /// A change on its way when the process ended: whether the target took it, its next report will say.
+    /// A change on its way when the process ended: whether the target took it, its next report will say. An increase
+    /// may have been taken, so its cooldown counts.
     pub(crate) fn settle(&mut self) {
         for memory in self.pools.values_mut() {
-            memory.changes.iter_mut().for_each(|c| c.accepted = true);
+            for change in memory.changes.iter_mut().filter(|c| !c.accepted) {
+                change.accepted = true;
+                let total = |serving: u32, standby: u32| serving.saturating_add(standby);
+                let new = total(change.to, change.standby_to).saturating_sub(total(change.from, change.standby_from));
+                memory.starts.ordered(change.at, new);
+                if change.to > change.from || new > 0 {
+                    memory.last_up = memory.last_up.max(Some(change.at));
+                }
+            }
         }
     }
 }

@@ -9,23 +9,35 @@ mod grid;
 mod ledger;
 mod members;
 mod merge;
+mod rules;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::decision::{Input, InputKind};
+use crate::decision::Input;
 use crate::policy::{MetricNeed, Series};
 use crate::sample::{Labels, Origin, PoolReport, Reading, Sample};
 use crate::signals;
 use crate::time::{Span, Time};
 
-use ledger::Ledger;
+use ledger::{Ledger, Page};
 pub(crate) use members::Members;
-use track::{Arrival, Track};
+use track::{Arrival, Keep, MAX_POINTS, Track};
 
 /// Most tracks (signal, replica, labels) of one workload; further ones are dropped and counted.
 const MAX_TRACKS: usize = 16_384;
+/// Most tracks of one signal of one replica (or page), so that one whose labels never end cannot crowd out the others.
+const MAX_TRACKS_EACH: usize = 512;
+/// Points of 40 bytes that all tracks of one workload share: about 40 MiB at most. A running histogram's point weighs
+/// [`HISTOGRAM_WEIGHS`] of them.
+const MAX_KEPT: usize = 1 << 20;
+const HISTOGRAM_WEIGHS: usize = 16;
+/// However many tracks there are, each keeps so many points.
+const FEWEST_POINTS: usize = 32;
+/// Levels and totals are kept for at least so long, so that a module that is swapped in finds a past.
+const BASE_RETENTION: Span = Span(300_000);
 /// Most series of one observation.
 pub const MAX_SERIES: usize = 256;
 /// Most values of one observation.
@@ -53,6 +65,14 @@ pub(crate) struct Answered {
     pub(crate) series: Series,
     /// What the decision records.
     pub(crate) input: Input,
+    /// Replicas that should have answered and did not.
+    pub(crate) late: Vec<String>,
+    /// Replicas whose counters stand still while they work, with for how long.
+    pub(crate) frozen: Vec<(String, Span)>,
+    /// Replicas whose newest reading was no number, or an impossible one.
+    pub(crate) garbled: Vec<String>,
+    /// The need found more series than an observation holds: this is not all of it.
+    pub(crate) cut: bool,
 }
 
 /// All samples of one raw signal.
@@ -69,9 +89,17 @@ impl Tracks {
 
     /// The tracks of one origin, which lie side by side.
     fn of<'a>(&'a self, origin: &Origin) -> &'a [Track] {
+        &self.list[self.range(origin)]
+    }
+
+    fn of_mut<'a>(&'a mut self, origin: &Origin) -> &'a mut [Track] {
+        let range = self.range(origin);
+        &mut self.list[range]
+    }
+
+    fn range(&self, origin: &Origin) -> Range<usize> {
         let start = self.list.partition_point(|t| t.origin < *origin);
-        let end = start + self.list[start..].partition_point(|t| t.origin == *origin);
-        &self.list[start..end]
+        start..start + self.list[start..].partition_point(|t| t.origin == *origin)
     }
 }
 
@@ -84,7 +112,12 @@ pub(crate) struct Windows {
     /// Signals that ever had a good value, kept over restarts: an optional series counts once it was seen.
     seen: BTreeSet<String>,
     own: BTreeMap<String, (signals::Within, signals::Across)>,
-    retention: Span,
+    /// How far back each raw signal is asked for.
+    reach: BTreeMap<Arc<str>, Span>,
+    /// What stale data and the first difference of a step need beyond that.
+    slack: Span,
+    /// The first good reading of a replica in this process.
+    first_heard: Option<Time>,
     tracks: usize,
     dropped: u64,
 }
@@ -97,7 +130,9 @@ impl Windows {
             ledger: Ledger::default(),
             seen,
             own: BTreeMap::new(),
-            retention: Span(300_000),
+            reach: BTreeMap::new(),
+            slack: Span(0),
+            first_heard: None,
             tracks: 0,
             dropped: 0,
         }
@@ -108,11 +143,34 @@ impl Windows {
         self.own.insert(signal.to_owned(), (within, across));
     }
 
-    /// Keeps what the longest window of `needs` asks for, and enough for the rules.
+    /// Keeps what the windows of `needs` ask for, and enough for the rules.
     pub(crate) fn set_needs(&mut self, needs: &[MetricNeed], limits: Limits) {
-        let longest = needs.iter().map(|n| n.window.0.saturating_add(n.step.0)).max().unwrap_or(0);
-        let rules = limits.stale_after.0.saturating_add(limits.interval.0.saturating_mul(2));
-        self.retention = Span(longest.min(MAX_WINDOW.0).saturating_add(rules).max(300_000));
+        self.slack = Span(limits.stale_after.0.saturating_add(limits.interval.0.saturating_mul(2)));
+        self.reach.clear();
+        for need in needs {
+            let reach = Span(need.window.0.saturating_add(need.step.0).min(MAX_WINDOW.0));
+            let mut extend = |raw: &str| {
+                let kept = self.reach.entry(Arc::from(raw)).or_default();
+                *kept = (*kept).max(reach);
+            };
+            extend(&need.signal);
+            if let Some(signals::Origin::RateOf(raw) | signals::Origin::PercentileOf(raw, _)) =
+                signals::canonical(&need.signal).map(|row| row.origin)
+            {
+                extend(raw);
+            }
+        }
+    }
+
+    /// How much of its past a track of that signal keeps.
+    fn keep(&self, signal: &str, histogram: bool) -> Keep {
+        let base = if histogram { Span(0) } else { BASE_RETENTION };
+        let reach = self.reach.get(signal).copied().unwrap_or_default();
+        let (weight, share) = (if histogram { HISTOGRAM_WEIGHS } else { 1 }, MAX_KEPT / self.tracks.max(1));
+        Keep {
+            span: Span(reach.max(base).0.saturating_add(self.slack.0)),
+            points: (share / weight).clamp(FEWEST_POINTS, MAX_POINTS),
+        }
     }
 
     /// Who is there, as the targets report it.
@@ -155,16 +213,18 @@ impl Windows {
             self.signals.insert(Arc::clone(&sample.signal), Tracks::default());
         }
         let row = signals::canonical(&sample.signal);
+        let keep = self.keep(&sample.signal, matches!(sample.reading, Reading::Histogram(_)));
         let Some(tracks) = self.signals.get_mut(&*sample.signal) else { return };
         let index = match tracks.find(&sample.origin, &sample.labels) {
             Ok(index) => index,
             Err(index) => {
-                if self.tracks >= MAX_TRACKS {
+                let siblings = tracks.of(&sample.origin);
+                if self.tracks >= MAX_TRACKS || siblings.len() >= MAX_TRACKS_EACH {
                     self.dropped += 1;
                     return;
                 }
                 // A label set that joins others of its replica counted from zero since their last scrape.
-                let joins = tracks.of(&sample.origin).iter().filter_map(Track::newest_at).filter(|t| *t < at).max();
+                let joins = siblings.iter().filter_map(Track::newest_at).filter(|t| *t < at).max();
                 let ceiling = row.map_or(f64::INFINITY, |s| s.ceiling);
                 let mut track = Track::new(sample.origin.clone(), sample.labels, ceiling);
                 if let Some(before) = joins {
@@ -176,45 +236,66 @@ impl Windows {
             }
         };
         let arrival = if row.is_none_or(|row| fits(row.origin, &sample.reading)) {
-            tracks.list[index].push(at, &sample.reading, self.retention)
+            tracks.list[index].push(at, &sample.reading, keep)
         } else {
             tracks.list[index].refuse(at)
         };
-        if arrival != Arrival::Refused && arrival != Arrival::Old && !self.seen.contains(&*sample.signal) {
+        let good = matches!(arrival, Arrival::Kept { .. });
+        if good && !self.seen.contains(&*sample.signal) {
             self.seen.insert(sample.signal.to_string());
         }
         if let Origin::Replica { pool, replica } = &sample.origin {
+            if good && self.first_heard.is_none() {
+                self.first_heard = Some(at);
+            }
             let counts = !matches!(sample.reading, Reading::Gauge(_));
-            self.members.heard(pool, replica, at, arrival, counts);
+            // A long prompt moves no counter for a while, but it takes block after block of the KV cache.
+            let lives = counts || &*sample.signal == "kv-cache-usage";
+            self.members.heard(pool, replica, at, arrival, counts, lives);
         }
     }
 
     /// After a replica's page was taken in: what is derived from several of its signals.
     fn settle(&mut self, origin: &Origin, limits: Limits, now: Time) {
         let Origin::Replica { pool, replica } = origin else { return };
-        let newest = |signal: &str| -> Option<(Time, f64)> {
-            let tracks = self.signals.get(signal)?.of(origin);
-            let at = tracks.iter().filter_map(Track::newest_at).max()?;
-            (now.since(at) <= limits.stale_after).then(|| (at, tracks.iter().filter_map(Track::newest_value).sum()))
+        let of = |signal: &str| self.signals.get(signal).map_or(&[][..], |t| t.of(origin));
+        let level = |signal: &str| -> Option<f64> {
+            // A set of labels that is no longer on the page says nothing any more.
+            let fresh = |t: &&Track| t.newest_at().is_some_and(|at| now.since(at) <= limits.stale_after);
+            let values = of(signal).iter().filter(fresh).filter_map(Track::newest_value);
+            values.fold(None, |sum, v| Some(sum.unwrap_or(0.0) + v))
         };
-        let (waiting, running) = (newest("queue-depth"), newest("active-sequences"));
-        let work = waiting.map_or(0.0, |w| w.1) + running.map_or(0.0, |r| r.1);
-        self.members.works(pool, replica, work, now);
-        if let Some((at, completed)) = newest("requests-completed") {
-            let reset =
-                self.signals.get("requests-completed").is_some_and(|t| t.of(origin).iter().any(Track::just_reset));
-            self.ledger.note(origin, at, completed, waiting.map(|w| w.1), running.map(|r| r.1), reset, self.retention);
+        let (waiting, running) = (level("queue-depth"), level("active-sequences"));
+        let work = waiting.unwrap_or(0.0) + running.unwrap_or(0.0);
+        let completed = of("requests-completed");
+        let page = completed.iter().filter_map(Track::newest_at).max().map(|at| Page {
+            at,
+            completed: completed.iter().filter_map(Track::newest_value).sum(),
+            waiting,
+            running,
+            reset: completed.iter().any(Track::just_reset),
+        });
+        if let Some(page) = page.filter(|p| now.since(p.at) <= limits.stale_after) {
+            let keep = self.keep("request-rate", false);
+            self.ledger.note(origin, page, keep);
+        }
+        if let Some(since) = self.members.works(pool, replica, work, limits, now) {
+            // The page was frozen, or the engine was: what it did meanwhile is not the work of one step.
+            for tracks in self.signals.values_mut() {
+                tracks.of_mut(origin).iter_mut().filter(|t| t.is_running()).for_each(|t| t.forget_stall(since));
+            }
+            self.ledger.forget_stall(origin, since);
         }
     }
 
-    /// Replicas that have given no good sample for `silent_after`, per pool. None while no replica ever answered.
-    pub(crate) fn silent(&self, pool: &str, limits: Limits, now: Time) -> Vec<Arc<str>> {
-        self.members.silent(pool, limits, now)
+    /// What was measured of a pool's service rate, for a later process.
+    pub(crate) fn measured(&self, pool: &str, now: Time) -> Vec<(Time, f64)> {
+        self.ledger.measured(pool, now)
     }
 
-    /// Replicas that serve and still count.
-    pub(crate) fn silent_total(&self, limits: Limits, now: Time) -> usize {
-        self.members.pools().map(|pool| self.members.silent(pool, limits, now).len()).sum()
+    /// What an earlier process measured of a pool's service rate.
+    pub(crate) fn inherit(&mut self, pool: &str, measured: &[(Time, f64)]) {
+        self.ledger.inherit(pool, measured);
     }
 
     /// Samples that were dropped because the workload has too many tracks.
@@ -229,77 +310,60 @@ impl Windows {
 
     /// Forgets what no window reaches any more.
     pub(crate) fn forget(&mut self, limits: Limits, now: Time) {
-        let keep = now - Span(self.retention.0.max(limits.silent_after.0));
+        let reach = self.reach.values().copied().max().unwrap_or_default().max(BASE_RETENTION);
+        let keep = now - Span(reach.0.saturating_add(self.slack.0).max(limits.silent_after.0));
         self.members.forget(keep);
-        self.ledger.forget(now);
+        self.ledger.forget(keep, now);
+        // A signal that nobody has given for so long, while the replicas speak, is one they no longer have (another
+        // engine, another version): it is then as if it had never been seen.
+        let mut gone: BTreeSet<String> = match self.first_heard {
+            Some(at) if now.since(at) > limits.silent_after && self.members.someone_speaks(limits, now) => {
+                self.seen.clone()
+            }
+            _ => BTreeSet::new(),
+        };
         let (members, mut left) = (&self.members, 0);
-        for tracks in self.signals.values_mut() {
-            tracks.list.retain(|t| t.newest_at().is_none_or(|at| at >= keep) || members.serves(&t.origin));
+        for (signal, tracks) in &mut self.signals {
+            // Running totals of a replica that serves stay, whatever their labels: without them they would seem to grow
+            // at once by all they ever counted when they come back.
+            tracks.list.retain(|t| match t.newest_at() {
+                Some(at) => at >= keep || (t.is_running() && members.serves(&t.origin)),
+                None => members.serves(&t.origin),
+            });
             left += tracks.list.len();
+            if tracks.list.iter().any(|t| t.newest_at().is_some_and(|at| now.since(at) <= limits.silent_after)) {
+                gone.remove(&**signal);
+            }
         }
         self.tracks = left;
         self.signals.retain(|_, tracks| !tracks.list.is_empty());
+        self.seen.retain(|signal| !gone.contains(signal));
     }
 
-    /// Every series of every need, in the order of the needs, within the caps of the contract.
+    /// Every series of every need, in the order of the needs, within the caps of the contract. `observations`: which
+    /// needs go into one observation together.
     pub(crate) fn answer(
         &self,
         needs: &[MetricNeed],
+        observations: &[Vec<usize>],
         min_coverage: f64,
         limits: Limits,
         now: Time,
     ) -> Vec<Vec<Answered>> {
-        let mut room = MAX_SERIES;
-        let plans: Vec<grid::Plan<'_>> = needs
-            .iter()
-            .map(|need| {
-                let mut plan = self.plan(need, limits);
-                plan.groups.truncate(room);
-                room -= plan.groups.len();
-                plan
-            })
-            .collect();
-        let total: usize = plans.iter().map(|p| p.groups.len()).sum();
-        let steps = (MAX_VALUES / total.max(1)).max(1) as u64;
-        plans.into_iter().map(|plan| Self::fill(plan, steps.min(MAX_STEPS), min_coverage, limits, now)).collect()
-    }
-
-    /// The newest value over the whole workload, where it is fresh: for wake rules.
-    pub(crate) fn fresh_value(&self, signal: &str, limits: Limits, now: Time) -> Option<f64> {
-        let need = MetricNeed {
-            signal: signal.to_owned(),
-            by: Vec::new(),
-            within: String::new(),
-            across: String::new(),
-            step: Span(0),
-            window: Span(0),
-            required: false,
-        };
-        let answered = self.answer(&[need], 0.0, limits, now).pop()?.pop()?;
-        matches!(answered.input.kind, InputKind::Fresh | InputKind::Reset | InputKind::Partial)
-            .then_some(answered.input.value)
-            .flatten()
-    }
-
-    /// True when nothing runs or queues in a pool, known from every replica that serves there and from every page that
-    /// speaks for the whole workload. Missing is not idle.
-    pub(crate) fn idle(&self, pool: &str, limits: Limits, now: Time) -> bool {
-        ["queue-depth", "active-sequences"].iter().all(|signal| {
-            let Some(tracks) = self.signals.get(*signal) else { return false };
-            let zero = |t: &Track| {
-                t.newest_at().is_some_and(|at| now.since(at) <= limits.stale_after) && t.newest_value() == Some(0.0)
-            };
-            let pages = tracks.of(&Origin::Query);
-            let mut spoke = !pages.is_empty();
-            for replica in self.members.serving(pool) {
-                let own = tracks.of(&Origin::Replica { pool: Arc::from(pool), replica: Arc::clone(replica) });
-                if (own.is_empty() && pages.is_empty()) || !own.iter().all(zero) {
-                    return false;
-                }
-                spoke = true;
+        let mut plans: Vec<grid::Plan<'_>> = needs.iter().map(|need| self.plan(need, limits, now)).collect();
+        let mut steps = vec![MAX_STEPS; plans.len()];
+        for together in observations {
+            let mut room = MAX_SERIES;
+            for index in together {
+                plans[*index].cut_to(room);
+                room -= plans[*index].groups.len();
             }
-            spoke && pages.iter().all(zero)
-        })
+            let most = (MAX_VALUES / (MAX_SERIES - room).max(1)).max(1) as u64;
+            for index in together {
+                steps[*index] = steps[*index].min(most);
+            }
+        }
+        plans.into_iter().zip(steps).map(|(plan, most)| Self::fill(plan, most, min_coverage, limits, now)).collect()
     }
 }
 

@@ -150,6 +150,14 @@ pub const SIGNALS: &[Signal] = &[
     ),
     row("prompt-tokens", "tokens/s", RATE_SUM, Origin::Counter, TOKENS_PER_SECOND, "prompt tokens read (raw counter)"),
     row("output-tokens", "tokens/s", RATE_SUM, Origin::Counter, TOKENS_PER_SECOND, "tokens generated (raw counter)"),
+    row(
+        "engine-steps",
+        "steps/s",
+        RATE_SUM,
+        Origin::Counter,
+        TOKENS_PER_SECOND,
+        "forward passes (raw counter); moves during a long prompt or answer, when nothing else does",
+    ),
     row("preemptions", "1/s", RATE_SUM, Origin::Counter, REQUESTS_PER_SECOND, "sequences preempted (raw counter)"),
     row(
         "ttft",
@@ -280,6 +288,7 @@ pub fn raw_inputs(signal: &str) -> &'static [&'static str] {
         "requests-completed" => &["requests-completed"],
         "prompt-tokens" => &["prompt-tokens"],
         "output-tokens" => &["output-tokens"],
+        "engine-steps" => &["engine-steps"],
         "preemptions" => &["preemptions"],
         "ttft" => &["ttft"],
         "itl" => &["itl"],

@@ -51,6 +51,8 @@ struct Start {
 enum Kind {
     /// Of an accepted scale-up.
     Ordered,
+    /// Of an accepted scale-up, and crashed on the way: still new capacity to come, no longer a measure.
+    Crashed,
     /// Out of standby.
     Wake,
     /// A crash, a roll-out, someone else's doing: expected, not measured.
@@ -115,7 +117,10 @@ impl Starts {
                     if let Some(start) = self.running.get_mut(id)
                         && (replica.restarting || report.rolling_out)
                     {
-                        start.kind = Kind::Other;
+                        start.kind = match start.kind {
+                            Kind::Ordered | Kind::Crashed if !report.rolling_out => Kind::Crashed,
+                            _ => Kind::Other,
+                        };
                     }
                 }
                 ReplicaState::Ready => self.arrived(id, since, was_known, report.rolling_out),
@@ -157,7 +162,7 @@ impl Starts {
         let list = match start.kind {
             Kind::Ordered => &mut self.finished,
             Kind::Wake => &mut self.wakes,
-            Kind::Other => return,
+            Kind::Other | Kind::Crashed => return,
         };
         let lasted = ready.since(start.since);
         if start.kind == Kind::Ordered && self.fresh.len() < KEPT {
@@ -229,8 +234,8 @@ impl Starts {
             let at = [p50, p90, limit].into_iter().map(|after| start.since + after).find(|at| *at >= now);
             expected.ready_at.push(at.unwrap_or(now));
         }
-        expected.arriving +=
-            self.awaited.iter().filter(|(at, _)| now.since(*at) <= limit).map(|(_, n)| *n).sum::<u32>();
+        let awaited = self.awaited.iter().filter(|(at, _)| now.since(*at) <= limit);
+        expected.arriving = awaited.fold(expected.arriving, |sum, (_, n)| sum.saturating_add(*n));
         expected.ready_at.sort_unstable();
         expected
     }

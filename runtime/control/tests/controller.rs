@@ -35,6 +35,7 @@ impl Policy for Counting {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // as `install` takes it
 fn module(propose: fn(u32) -> Option<u32>, digest: &str, state_version: u32) -> Result<Module, Fault> {
     let policy = Arc::new(Counting(propose));
     Ok(Module { policy, digest: digest.to_owned(), preparation: Preparation::default(), state_version })

@@ -9,8 +9,11 @@
 //! fleet POOL replicas=2 takes=20s standby=1                    the target: replicas ready now, and how long a start takes
 //! signal POOL queue-depth=3 requests-completed=+2/s            each ready replica of the pool says so from now on
 //! page gateway-queue=4                                         said for the whole workload
-//! mute|freeze|nan|negative|reset|heal POOL/REPLICA             what happens to one replica's page
+//! mute|freeze|nan|negative|garbage|heal POOL/REPLICA…          what happens to a replica's page; `*`: to every one's
+//! stall POOL/REPLICA…    a long prompt: only engine-steps and kv-cache-usage move; reset POOL/REPLICA…: counts from zero
+//! without POOL/REPLICA… SIGNAL    its page no longer has that signal; `heal` brings it back
 //! kill POOL/REPLICA    repair POOL/REPLICA    never POOL       a crash; back at work; starts of this pool never finish
+//! late POOL                                                    the target answers no more; `prompt POOL` ends that
 //! answer STAGE POOL=4 POOL.standby=1 | load/8 | fail CODE | keep
 //! grant POOL=3 | all
 //! target POOL applies|refuses|fails|hangs|rolls|settles        what the target does with actions from now on
@@ -403,7 +406,9 @@ impl Stage {
         let mut intake = Intake::default();
         for fleet in &mut self.fleets {
             fleet.advance(now);
-            intake.pools.push(fleet.report(now));
+            if !fleet.late {
+                intake.pools.push(fleet.report(now));
+            }
             intake.samples.extend(fleet.samples(now));
         }
         intake.samples.extend(self.pages.iter().map(|(signal, value)| Sample {

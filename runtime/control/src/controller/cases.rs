@@ -5,11 +5,15 @@
 use std::collections::BTreeMap;
 
 use super::{Controller, complaint, in_use};
-use crate::guardrails::{Case, Counts, Zero};
+use crate::decision::InputKind;
+use crate::guardrails::{Awake, Case, Counts, Zero};
 use crate::policy::MetricNeed;
 use crate::sample::ReplicaState;
 use crate::series::Answered;
 use crate::time::Time;
+
+/// Most faults told in one line.
+const MOST_FAULTS: usize = 4;
 
 impl Controller {
     /// What was last asked for: on its way, else taken since the target's newest report, else as the target knows it.
@@ -27,7 +31,12 @@ impl Controller {
     }
 
     /// One per pool, in the manifest's order.
-    pub(super) fn cases<'a>(&'a self, doubts: &BTreeMap<String, String>, now: Time) -> Vec<Case<'a>> {
+    pub(super) fn cases<'a>(
+        &'a self,
+        doubts: &BTreeMap<String, String>,
+        hold: Option<&'a str>,
+        now: Time,
+    ) -> Vec<Case<'a>> {
         let rules = &self.config.guardrails;
         let order = self.facts.order.as_ref();
         self.config
@@ -50,7 +59,11 @@ impl Controller {
                     rolling_out: report.is_some_and(|r| r.rolling_out),
                     arriving: memory.starts.expected(pool.startup, now).arriving,
                     order: order.and_then(|o| Some((*o.pools.get(&pool.name)?, o))),
-                    awake: memory.awake_until.and_then(|until| Some((pool.zero.as_ref()?.wake_replicas, until))),
+                    awake: memory.awake_until.and_then(|until| {
+                        let floor = pool.zero.as_ref()?.wake_replicas;
+                        Some(Awake { floor, until, by: &memory.awake_by })
+                    }),
+                    hold,
                     doubt: doubts.get(&pool.name).cloned(),
                     // An increase on its way counts: a decrease after it would be a reversal.
                     last_up: memory
@@ -66,7 +79,7 @@ impl Controller {
             .collect()
     }
 
-    /// Why each pool may not go down; a pool that may is not named.
+    /// Why each pool may not go down; a pool that may is not named. `needs` are those of the chain.
     pub(super) fn doubts(
         &self,
         needs: &[MetricNeed],
@@ -76,27 +89,28 @@ impl Controller {
         let seen = self.windows.seen();
         let ready = |pool: &str| self.fleet.count(pool, ReplicaState::Ready);
         let someone = self.config.pools.iter().any(|p| ready(&p.name) > 0);
-        let mut bad: Vec<String> = Vec::new();
+        let mut bad = Vec::new();
         let mut uses_any = false;
         for (need, series) in needs.iter().zip(answered).filter(|(need, _)| in_use(need, seen)) {
             uses_any = true;
             let never = !super::was_seen(&need.signal, seen);
             for one in series {
-                // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others.
+                // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others. Nor is one
+                // whose replicas are all silent.
                 let pool = one.input.labels.iter().find(|(name, _)| name == "pool").map(|(_, pool)| pool.as_str());
                 let asked = pool.map_or(someone, |pool| ready(pool) > 0);
-                bad.extend(complaint(one, need, never, asked));
+                let only = pool.filter(|_| one.input.kind == InputKind::Missing);
+                bad.extend(complaint(one, need, never, asked).map(|fault| (fault, need.signal.as_str(), only)));
             }
         }
-        bad.dedup();
-        let doubt = failed.cloned().or_else(|| (!bad.is_empty()).then(|| bad.join("; ")));
         self.config
             .pools
             .iter()
             .filter_map(|pool| {
                 let nobody = uses_any && ready(&pool.name) == 0 && self.present(&pool.name).serving > 0;
-                let why =
-                    doubt.clone().or_else(|| nobody.then(|| "no replica is ready, so there is no data".to_owned()))?;
+                let about = bad.iter().filter(|(.., only)| only.is_none_or(|only| only == pool.name));
+                let why = failed.cloned().or_else(|| told(about.map(|(fault, signal, _)| (fault.as_str(), *signal))));
+                let why = why.or_else(|| nobody.then(|| "no replica is ready, so there is no data".to_owned()))?;
                 Some((pool.name.clone(), why))
             })
             .collect()
@@ -107,8 +121,10 @@ impl Controller {
         let limits = self.limits();
         for (pool, number) in self.config.pools.iter().zip(numbers) {
             let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
-            let idle =
-                answered && pool.zero.is_some() && number.serving == 0 && self.windows.idle(&pool.name, limits, now);
+            // A person's number replaces what the chain proposed.
+            let ordered = self.facts.order.as_ref().and_then(|o| o.pools.get(&pool.name)).copied();
+            let wanted = ordered.or(answered.then_some(number.serving));
+            let idle = wanted == Some(0) && pool.zero.is_some() && self.windows.idle(&pool.name, limits, now);
             memory.idle_since = if idle { memory.idle_since.or(Some(now)) } else { None };
         }
     }
@@ -129,4 +145,23 @@ impl Controller {
         }
         first
     }
+}
+
+/// What is wrong, each fault once with the signals it concerns; none: nothing is.
+fn told<'a>(faults: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (fault, signal) in faults {
+        match found.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, signals)) if signals.contains(&signal) => {}
+            Some((_, signals)) => signals.push(signal),
+            None => found.push((fault, vec![signal])),
+        }
+    }
+    let more = found.len().saturating_sub(MOST_FAULTS);
+    let mut lines: Vec<String> =
+        found.iter().take(MOST_FAULTS).map(|(fault, signals)| format!("{}: {fault}", signals.join(", "))).collect();
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    (!lines.is_empty()).then(|| lines.join("; "))
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Controller;
 use crate::command::{Command, Standing};
+use crate::config::WakeRule;
 use crate::time::{Span, Time};
 
 /// The longest an order stands.
@@ -86,7 +87,7 @@ impl Controller {
                 if names.is_empty() {
                     return Err(CommandError::NothingToWake);
                 }
-                self.wake(|_| true, now);
+                self.wake(|_| Some(format!("a person: {reason}")), now);
                 Ok(format!("{id} woken ({}): {reason}", names.join(", ")))
             }
         }
@@ -116,29 +117,31 @@ impl Controller {
     /// Wakes the pools whose rules say so. Pools of one group wake together.
     pub(super) fn wake_where_asked(&mut self, now: Time) {
         let limits = self.limits();
-        let called: Vec<bool> = self
-            .config
-            .pools
-            .iter()
-            .map(|pool| {
-                let mut rules = pool.zero.iter().flat_map(|z| &z.wake_on);
-                rules.any(|rule| self.windows.fresh_value(&rule.signal, limits, now).is_some_and(|v| v > rule.above))
-            })
-            .collect();
-        if called.iter().any(|c| *c) {
-            self.wake(|index| called[index], now);
+        let call = |rule: &WakeRule| {
+            let value = self.windows.fresh_value(&rule.signal, limits, now).filter(|v| *v > rule.above)?;
+            Some(format!("{} is {value}, above {}", rule.signal, rule.above))
+        };
+        let pools = self.config.pools.iter();
+        let called: Vec<Option<String>> =
+            pools.map(|pool| pool.zero.iter().flat_map(|z| &z.wake_on).find_map(call)).collect();
+        if called.iter().any(Option::is_some) {
+            self.wake(|index| called[index].clone(), now);
         }
     }
 
-    fn wake(&mut self, called: impl Fn(usize) -> bool, now: Time) {
+    /// Wakes the pools for which `called` gives a reason, and those of their groups.
+    fn wake(&mut self, called: impl Fn(usize) -> Option<String>, now: Time) {
         let pools = &self.config.pools;
-        let groups: Vec<&str> =
-            pools.iter().enumerate().filter(|(i, _)| called(*i)).filter_map(|(_, p)| p.group.as_deref()).collect();
+        let reasons: Vec<Option<String>> = (0..pools.len()).map(called).collect();
         for (index, pool) in pools.iter().enumerate() {
-            let with_group = pool.group.as_deref().is_some_and(|g| groups.contains(&g));
-            let Some(zero) = pool.zero.as_ref().filter(|_| called(index) || with_group) else { continue };
+            let with_group = || {
+                let others = pools.iter().zip(&reasons).filter(|(p, _)| p.group.is_some() && p.group == pool.group);
+                others.map(|(p, why)| Some(format!("with pool {}: {}", p.name, why.as_ref()?))).find_map(|why| why)
+            };
+            let (Some(zero), Some(why)) = (&pool.zero, reasons[index].clone().or_else(with_group)) else { continue };
             if let Some(memory) = self.facts.pools.get_mut(&pool.name) {
                 memory.awake_until = memory.awake_until.max(Some(now + zero.hold));
+                memory.awake_by = why;
                 memory.idle_since = None;
             }
         }

@@ -67,7 +67,7 @@ impl Controller {
             }
         }
         let kept = &mut self.facts.decisions;
-        if kept.back().is_some_and(|last| !last.changes()) {
+        if kept.back().is_some_and(|last| came_to_nothing(last, decision)) {
             kept.pop_back();
         }
         kept.push_back(decision.clone());
@@ -111,6 +111,19 @@ impl Controller {
             (next.from, next.standby_from) = (undone.from, undone.standby_from);
         }
     }
+}
+
+/// Whether the last decision changed nothing, so that the next takes its place among those kept: nothing was asked, or
+/// the target did not take it, or it was only observed and is being said again.
+fn came_to_nothing(last: &Decision, next: &Decision) -> bool {
+    let numbers = |d: &Decision| -> Vec<_> {
+        d.pools.iter().map(|p| (p.name.clone(), p.from, p.to, p.standby_from, p.standby_to)).collect()
+    };
+    last.pools.iter().all(|pool| match pool.outcome.as_ref().map(|o| o.state) {
+        None | Some(OutcomeState::Applied) => false,
+        Some(OutcomeState::Observed) => numbers(last) == numbers(next),
+        Some(_) => true,
+    })
 }
 
 /// The target took a change.

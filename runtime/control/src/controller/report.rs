@@ -86,7 +86,7 @@ impl Controller {
 
     fn fresh(&self, now: Time) -> Condition {
         let kind = ConditionType::MetricsFresh;
-        let silent = self.windows.silent_total(self.limits(), now);
+        let silent = self.windows.silent_everywhere(self.limits(), now);
         let Some(last) = self.decisions().next() else {
             return condition(kind, false, "NoDecisionYet", "no decision has been made yet".to_owned());
         };
@@ -99,13 +99,11 @@ impl Controller {
             .filter(|i| !matches!(i.kind, InputKind::Fresh | InputKind::Reset) && used(&i.signal))
             .map(|i| format!("{} is {}", i.signal, format!("{:?}", i.kind).to_lowercase()))
             .collect();
-        if silent > 0 {
-            return condition(
-                kind,
-                false,
-                "SilentReplicas",
-                format!("{silent} replicas have given no data for silentAfter"),
-            );
+        if !silent.is_empty() {
+            let lasting = self.limits().silent_after;
+            let names = super::first_few(silent.iter().map(ToString::to_string));
+            let message = format!("no good data for {lasting}, so they no longer count and go first: {names}");
+            return condition(kind, false, "SilentReplicas", message);
         }
         if self.windows.dropped() > 0 {
             let message = format!("{} samples were dropped: too many series", self.windows.dropped());

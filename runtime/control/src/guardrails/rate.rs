@@ -16,7 +16,7 @@ pub(super) fn apply(case: &Case<'_>, wanted: Counts) -> Ruling {
     } else {
         wanted.serving.max(present.saturating_sub(most))
     };
-    Some((Counts { serving, ..wanted }, format!("{most} left of the step per {per}")))
+    Some((case.fit(Counts { serving, ..wanted }), format!("{most} left of the step per {per}")))
 }
 
 fn limit(case: &Case<'_>, goal: u32) -> Option<Rate> {

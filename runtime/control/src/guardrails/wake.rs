@@ -2,10 +2,11 @@
 //!
 //! For: the way back from zero, where no replica is left to ask. Never lowers anything.
 
-use super::{Case, Counts, Ruling};
+use super::{Awake, Case, Counts, Ruling};
 
 pub(super) fn apply(case: &Case<'_>, wanted: Counts) -> Ruling {
-    let (floor, until) = case.awake?;
+    let Awake { floor, until, by } = case.awake?;
     let serving = wanted.serving.max(floor);
-    Some((Counts { serving, ..wanted }, format!("awake: at least {floor} for another {}", until.since(case.now))))
+    let left = until.since(case.now);
+    Some((Counts { serving, ..wanted }, format!("awake, at least {floor} for another {left} ({by})")))
 }

@@ -26,6 +26,8 @@ pub(super) struct Plan<'a> {
     pub(super) groups: Vec<Group<'a>>,
     /// Whether replicas, rather than a page for the workload, should answer.
     per_replica: bool,
+    /// There were more groups than an observation holds.
+    cut: bool,
     step: Span,
     steps: u64,
 }
@@ -34,8 +36,8 @@ pub(super) struct Plan<'a> {
 pub(super) struct Group<'a> {
     labels: Labels,
     pub(super) voices: Vec<Voice<'a>>,
-    /// Serving replicas that should answer and have no track.
-    pub(super) absent: Vec<(&'a str, &'a Member)>,
+    /// Serving replicas that should answer and have no track: pool, identity.
+    pub(super) absent: Vec<(&'a str, &'a str, &'a Member)>,
 }
 
 /// One replica (or one page for the workload) in one group.
@@ -53,9 +55,40 @@ enum Supply<'a> {
     Accounts(Vec<(&'a Origin, &'a Account)>),
 }
 
+impl<'a> Plan<'a> {
+    /// The group of those labels.
+    fn group(&mut self, labels: Labels) -> &mut Group<'a> {
+        let index = match self.groups.binary_search_by(|g| g.labels.cmp(&labels)) {
+            Ok(index) => index,
+            Err(index) => {
+                self.groups.insert(index, Group { labels, voices: Vec::new(), absent: Vec::new() });
+                index
+            }
+        };
+        &mut self.groups[index]
+    }
+
+    /// Leaves at most so many groups.
+    pub(super) fn cut_to(&mut self, room: usize) {
+        self.cut |= self.groups.len() > room;
+        self.groups.truncate(room);
+    }
+}
+
+impl Group<'_> {
+    /// Whether that replica has a voice here. Voices are sorted by origin, as tracks and accounts are.
+    fn has(&self, pool: &str, id: &str) -> bool {
+        let order = |v: &Voice<'_>| match v.origin {
+            Origin::Replica { pool: p, replica: r } => (&**p, &**r).cmp(&(pool, id)),
+            Origin::Query => std::cmp::Ordering::Greater,
+        };
+        self.voices.binary_search_by(order).is_ok()
+    }
+}
+
 impl Windows {
     /// Which tracks answer a need, and in which groups.
-    pub(super) fn plan<'a>(&'a self, need: &'a MetricNeed, limits: Limits) -> Plan<'a> {
+    pub(super) fn plan<'a>(&'a self, need: &'a MetricNeed, limits: Limits, now: Time) -> Plan<'a> {
         let row = signals::canonical(&need.signal);
         let mut defaults = row.map(|r| (r.within, r.across));
         let supply = self.supply(&need.signal, &mut defaults);
@@ -72,6 +105,7 @@ impl Windows {
             inside: if across == Across::Sum { Across::Sum } else { Across::Mean },
             groups: Vec::new(),
             per_replica: false,
+            cut: false,
             step,
             steps: window.div_ceil(step.0).clamp(1, MAX_STEPS),
         };
@@ -90,7 +124,11 @@ impl Windows {
                 }
             }
         }
-        self.expect_absent(&mut plan);
+        if plan.need.by.iter().any(|by| by != "pool") {
+            // A replica that left or is silent, or labels that nobody gives any more, are no series any longer.
+            plan.groups.retain(|group| group.voices.iter().any(|v| v.owes(limits, now)));
+        }
+        self.expect_absent(&mut plan, limits, now);
         plan
     }
 
@@ -133,18 +171,14 @@ impl Windows {
         let member = match origin {
             Origin::Replica { pool, replica } => match self.members.get(pool, replica) {
                 Some(member) => Some(member),
+                // It left long ago: what was measured of it is still believed.
+                None if account.is_some() => None,
                 None => return, // never served as far as we know
             },
             Origin::Query => None,
         };
         plan.per_replica |= member.is_some();
-        let group = match plan.groups.binary_search_by(|g| g.labels.cmp(&labels)) {
-            Ok(index) => &mut plan.groups[index],
-            Err(index) => {
-                plan.groups.insert(index, Group { labels, voices: Vec::new(), absent: Vec::new() });
-                &mut plan.groups[index]
-            }
-        };
+        let group = plan.group(labels);
         // Tracks are sorted by origin, so the voice of this origin, if there is one, is the newest.
         match group.voices.last_mut() {
             Some(voice) if voice.origin == origin => voice.tracks.extend(track),
@@ -153,32 +187,30 @@ impl Windows {
     }
 
     /// Adds the replicas that serve, should answer, and have not.
-    fn expect_absent<'a>(&'a self, plan: &mut Plan<'a>) {
-        if plan.groups.is_empty() {
-            plan.groups.push(Group { labels: Labels::new(), voices: Vec::new(), absent: Vec::new() });
-            plan.per_replica = self.members.all().any(|(.., m)| m.until.is_none());
-        }
-        if !plan.per_replica || plan.need.by.iter().any(|by| by != "pool" && by != "replica") {
-            return; // which replica should carry which label nobody knows
-        }
-        for (pool, id, member) in self.members.all().filter(|(.., m)| m.until.is_none()) {
-            for group in &mut plan.groups {
-                let belongs = group.labels.iter().all(|(name, value)| match name.as_str() {
-                    "pool" => **pool == **value,
-                    _ => **id == **value,
-                });
-                let speaks =
-                    |v: &Voice<'_>| matches!(v.origin, Origin::Replica { pool: p, replica: r } if p == pool && r == id);
-                if belongs && !group.voices.iter().any(speaks) {
-                    group.absent.push((pool, member));
+    fn expect_absent<'a>(&'a self, plan: &mut Plan<'a>, limits: Limits, now: Time) {
+        let by = &plan.need.by;
+        // Which replica should carry which other label nobody knows.
+        let known = by.iter().all(|by| by == "pool" || by == "replica");
+        let each = by.iter().any(|by| by == "replica");
+        if plan.per_replica || plan.groups.is_empty() {
+            let serving = self.members.all().filter(|(.., m)| known && m.until.is_none());
+            for (pool, id, member) in serving.filter(|(.., m)| !each || now.since(m.from) <= limits.silent_after) {
+                let origin = |name: &String| if name == "pool" { pool.to_string() } else { id.to_string() };
+                let labels: Labels = by.iter().map(|name| (name.clone(), origin(name))).collect();
+                let group = plan.group(labels);
+                if !group.has(pool, id) {
+                    group.absent.push((pool, id, member));
                 }
             }
+        }
+        if plan.groups.is_empty() {
+            plan.groups.push(Group { labels: Labels::new(), voices: Vec::new(), absent: Vec::new() });
         }
     }
 
     /// The values of a plan.
     pub(super) fn fill(plan: Plan<'_>, most: u64, min_coverage: f64, limits: Limits, now: Time) -> Vec<Answered> {
-        let Plan { need, within, across, inside, groups, step, steps, .. } = plan;
+        let Plan { need, within, across, inside, groups, step, steps, cut, .. } = plan;
         let (step, steps) = if steps > most { (Span((step.0 * steps).div_ceil(most)), most) } else { (step, steps) };
         let merge = Merge { within, across, inside, step, limits };
         groups
@@ -202,7 +234,9 @@ impl Windows {
                 };
                 let age = quality.age.unwrap_or(Span(0));
                 let (signal, labels) = (need.signal.clone(), group.labels.clone());
-                Answered { series: Series { signal, labels, step, values, age, coverage: quality.coverage }, input }
+                let series = Series { signal, labels, step, values, age, coverage: quality.coverage };
+                let Quality { late, frozen, garbled, .. } = quality;
+                Answered { series, input, late, frozen, garbled, cut }
             })
             .collect()
     }
@@ -230,19 +264,26 @@ fn label<'a>(name: &str, origin: &'a Origin, own: &'a Labels) -> &'a str {
 }
 
 /// How good a group's newest step is.
+#[derive(Debug, Default)]
 pub(super) struct Quality {
     pub(super) age: Option<Span>,
     pub(super) coverage: f64,
-    pub(super) suspicious: bool,
+    /// Share of the replicas that answered, and whose answer there is no reason to doubt.
+    pub(super) trusted: f64,
     pub(super) reset: bool,
+    pub(super) late: Vec<String>,
+    pub(super) frozen: Vec<(String, Span)>,
+    pub(super) garbled: Vec<String>,
 }
 
 impl Quality {
     fn kind(&self, min_coverage: f64, limits: Limits) -> InputKind {
+        // Doubtful answers count as none: a few of many replicas may be doubtful, as a few may be missing.
+        let doubtful = !(self.frozen.is_empty() && self.garbled.is_empty());
         match self.age {
             None => InputKind::Missing,
             Some(age) if age > limits.stale_after => InputKind::Stale,
-            _ if self.suspicious => InputKind::Suspicious,
+            _ if doubtful && (self.trusted <= 0.0 || self.trusted < min_coverage) => InputKind::Suspicious,
             _ if self.coverage < min_coverage => InputKind::Partial,
             _ if self.reset => InputKind::Reset,
             _ => InputKind::Fresh,
@@ -258,6 +299,28 @@ impl Voice<'_> {
         }
     }
 
+    /// The replica's identity, or what stands for one.
+    pub(super) fn name(&self) -> &str {
+        match self.origin {
+            Origin::Replica { replica, .. } => replica,
+            Origin::Query => "the page of the workload",
+        }
+    }
+
+    /// Whether it is a page, or a replica that serves and is not silent.
+    pub(super) fn speaks_for_someone(&self, limits: Limits, now: Time) -> bool {
+        match self.member {
+            Some(member) => member.until.is_none() && !member.is_silent(limits, now),
+            None => *self.origin == Origin::Query,
+        }
+    }
+
+    /// Whether it should answer: it speaks for someone, and has not long stopped giving this signal.
+    pub(super) fn owes(&self, limits: Limits, now: Time) -> bool {
+        let since = self.newest_at(false).or(self.member.map(|m| m.from));
+        self.speaks_for_someone(limits, now) && since.is_none_or(|at| now.since(at) <= limits.silent_after)
+    }
+
     /// Whether it served at that instant, so that its values belong to the sum.
     pub(super) fn counts_at(&self, at: Time) -> bool {
         self.member.is_none_or(|m| m.until.is_none_or(|until| at < until))
@@ -266,7 +329,7 @@ impl Voice<'_> {
     /// The newest good sample; for rates a track needs two.
     pub(super) fn newest_at(&self, two: bool) -> Option<Time> {
         match self.account {
-            Some(account) => account.arrivals.as_ref().and_then(Track::newest_at),
+            Some(account) => account.newest_at(),
             None => {
                 self.tracks.iter().filter(|t| t.points.len() > usize::from(two)).filter_map(|t| t.newest_at()).max()
             }

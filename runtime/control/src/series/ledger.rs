@@ -5,28 +5,49 @@
 //! replica's throughput says nothing about its capacity). Never looks across replicas.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use super::track::Track;
+use super::track::{Keep, Track};
 use crate::sample::{Labels, Origin, Reading};
 use crate::time::{Span, Time};
 
-/// A stretch must last so long to be measured: over less, a few completions more or less decide.
+/// A stretch must last so long to be measured, and see so many completions: over less, a few more or less decide (an
+/// engine that finishes a batch at once would look faster than it is).
 const SHORTEST_STRETCH: Span = Span(5_000);
+const ENOUGH_COMPLETIONS: f64 = 10.0;
+/// A stretch that lasted so long is measured whatever it saw.
+const LONG_STRETCH: Span = Span(60_000);
 /// For how long a measured service rate is believed.
 const REMEMBER: Span = Span(3_600_000);
 /// Most measurements kept per replica.
 const MAX_MEASURED: usize = 64;
+/// Most books kept; those of replicas that left longest ago go first.
+const MAX_ACCOUNTS: usize = 4_096;
+
+/// What one page of one replica says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    pub(super) at: Time,
+    /// Requests completed so far, resets taken out.
+    pub(super) completed: f64,
+    pub(super) waiting: Option<f64>,
+    pub(super) running: Option<f64>,
+    /// The counter began again.
+    pub(super) reset: bool,
+}
 
 /// One replica's books.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Account {
     /// Running total of arrivals, as a counter track.
     pub(super) arrivals: Option<Track>,
     /// Completions per second in saturated stretches, with the instant each was measured.
     pub(super) measured: VecDeque<(Time, f64)>,
-    newest: Option<(Time, f64, f64)>,
+    newest: Option<Time>,
+    /// Completed, and waiting or running, when arrivals were last booked.
+    booked: Option<(f64, f64)>,
     arrived: f64,
-    /// Pages of the present saturated stretch: instant, completions.
+    /// Pages of the present saturated stretch, at most a minute and the page before: instant, completions.
     stretch: VecDeque<(Time, f64)>,
 }
 
@@ -41,61 +62,87 @@ impl Ledger {
         self.accounts.iter()
     }
 
-    /// Books one page: completions so far, and what waits and runs.
-    #[allow(clippy::too_many_arguments)] // one page's facts, each a plain number
-    pub(super) fn note(
-        &mut self,
-        origin: &Origin,
-        at: Time,
-        completed: f64,
-        waiting: Option<f64>,
-        running: Option<f64>,
-        reset: bool,
-        retention: Span,
-    ) {
+    /// Books one page.
+    pub(super) fn note(&mut self, origin: &Origin, page: Page, keep: Keep) {
         if !self.accounts.contains_key(origin) {
-            let account = Account {
-                arrivals: None,
-                measured: VecDeque::new(),
-                newest: None,
-                arrived: 0.0,
-                stretch: VecDeque::new(),
-            };
-            self.accounts.insert(origin.clone(), account);
+            self.accounts.insert(origin.clone(), Account::default());
         }
         let Some(account) = self.accounts.get_mut(origin) else { return };
-        if account.newest.is_some_and(|(before, ..)| before >= at) {
+        if account.newest.is_some_and(|before| before >= page.at) {
             return;
         }
-        if let (Some(waiting), Some(running)) = (waiting, running) {
-            account.book_arrivals(origin, at, completed, waiting + running, reset, retention);
+        account.newest = Some(page.at);
+        if let (Some(waiting), Some(running)) = (page.waiting, page.running) {
+            account.book_arrivals(origin, &page, waiting + running, keep);
         }
-        account.measure(at, completed, waiting.unwrap_or(0.0), reset);
+        account.measure(page.at, page.completed, page.waiting.unwrap_or(0.0), page.reset);
     }
 
-    /// Forgets replicas that have said nothing for as long as a measurement is believed.
-    pub(super) fn forget(&mut self, now: Time) {
+    /// The counters of that replica had stood still since then.
+    pub(super) fn forget_stall(&mut self, origin: &Origin, since: Time) {
+        if let Some(arrivals) = self.accounts.get_mut(origin).and_then(|a| a.arrivals.as_mut()) {
+            arrivals.forget_stall(since);
+        }
+    }
+
+    /// Forgets replicas that have said nothing for as long as a measurement is believed, and the arrivals of those that
+    /// have said nothing since `keep`.
+    pub(super) fn forget(&mut self, keep: Time, now: Time) {
         self.accounts.retain(|_, a| {
-            while a.measured.front().is_some_and(|(at, _)| now.since(*at) > REMEMBER) {
-                a.measured.pop_front();
-            }
-            !a.measured.is_empty() || a.newest.is_some_and(|(at, ..)| now.since(at) <= REMEMBER)
+            a.measured.retain(|(at, _)| now.since(*at) <= REMEMBER);
+            a.arrivals.take_if(|track| track.newest_at().is_none_or(|at| at < keep));
+            !a.measured.is_empty() || a.newest.is_some_and(|at| at >= keep)
         });
+        while self.accounts.len() > MAX_ACCOUNTS {
+            let Some(oldest) = self.accounts.iter().min_by_key(|(_, a)| a.newest).map(|(o, _)| o.clone()) else {
+                break;
+            };
+            self.accounts.remove(&oldest);
+        }
+    }
+
+    /// What was measured in a pool and is still believed, for a later process: instants ascending, rates descending.
+    pub(super) fn measured(&self, pool: &str, now: Time) -> Vec<(Time, f64)> {
+        let of_pool =
+            self.accounts.iter().filter(|(o, _)| matches!(o, Origin::Replica { pool: p, .. } if **p == *pool));
+        let mut all: Vec<(Time, f64)> = of_pool.flat_map(|(_, a)| a.measured.iter().copied()).collect();
+        all.retain(|(at, _)| now.since(*at) <= REMEMBER);
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+        let mut newest = None;
+        all.retain(|(at, _)| {
+            let later = newest.is_none_or(|n| *at > n);
+            newest = newest.max(Some(*at));
+            later
+        });
+        all.truncate(MAX_MEASURED);
+        all
+    }
+
+    /// What an earlier process measured in a pool: the books of a replica that has left.
+    pub(super) fn inherit(&mut self, pool: &str, measured: &[(Time, f64)]) {
+        if !measured.is_empty() {
+            let origin = Origin::Replica { pool: Arc::from(pool), replica: Arc::from("") };
+            let measured = measured.iter().copied().take(MAX_MEASURED).collect();
+            self.accounts.insert(origin, Account { measured, ..Account::default() });
+        }
     }
 }
 
 impl Account {
-    fn book_arrivals(&mut self, origin: &Origin, at: Time, completed: f64, inside: f64, reset: bool, retention: Span) {
-        let grown = match self.newest {
-            None => completed + inside,
-            Some((_, done, was)) => (completed - done) + (inside - was),
+    fn book_arrivals(&mut self, origin: &Origin, page: &Page, inside: f64, keep: Keep) {
+        let grown = match self.booked {
+            None => page.completed + inside,
+            Some((done, was)) => (page.completed - done) + (inside - was),
         };
         // A restart loses what ran: that is no negative arrival.
-        self.arrived += if reset { grown.max(0.0) } else { grown };
-        self.newest = Some((at, completed, inside));
+        self.arrived += if page.reset { grown.max(0.0) } else { grown };
+        self.booked = Some((page.completed, inside));
         let track = self.arrivals.get_or_insert_with(|| Track::new(origin.clone(), Labels::new(), f64::INFINITY));
         // A level, because an aborted request takes an arrival back; its rate is what counts.
-        track.push(at, &Reading::Gauge(self.arrived.max(0.0)), retention);
+        track.push(page.at, &Reading::Gauge(self.arrived.max(0.0)), keep);
+        if page.reset {
+            track.mark_reset();
+        }
     }
 
     fn measure(&mut self, at: Time, completed: f64, waiting: f64, reset: bool) {
@@ -107,12 +154,16 @@ impl Account {
         }
         self.stretch.push_back((at, completed));
         // Slide: the shortest stretch that is long enough shows the most.
-        while self.stretch.len() > 2 && at.since(self.stretch[1].0) >= SHORTEST_STRETCH {
+        let enough = |(start, done): (Time, f64)| {
+            let lasted = at.since(start);
+            lasted >= LONG_STRETCH || (lasted >= SHORTEST_STRETCH && completed - done >= ENOUGH_COMPLETIONS)
+        };
+        while self.stretch.len() > 2 && enough(self.stretch[1]) {
             self.stretch.pop_front();
         }
         let Some((start, done)) = self.stretch.front().copied() else { return };
         let lasted = at.since(start);
-        if lasted < SHORTEST_STRETCH || completed <= done {
+        if !enough((start, done)) || completed <= done {
             return;
         }
         let rate = (completed - done) / lasted.as_seconds();
@@ -124,6 +175,11 @@ impl Account {
         if self.measured.len() > MAX_MEASURED {
             self.measured.pop_back();
         }
+    }
+
+    /// When its page was last booked.
+    pub(super) fn newest_at(&self) -> Option<Time> {
+        self.newest
     }
 
     /// The most measured and still believed at `at`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Limits;
 use super::track::Arrival;
 use crate::sample::{Origin, PoolReport, ReplicaState};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// One replica that serves or served.
 #[derive(Debug, Clone)]
@@ -76,25 +76,28 @@ impl Members {
         }
     }
 
-    /// A reading of that replica arrived.
-    pub(super) fn heard(&mut self, pool: &str, replica: &str, at: Time, arrival: Arrival, counts: bool) {
+    /// A reading of that replica arrived. `counts`: it is a running total; `lives`: it moves only when the engine works.
+    pub(super) fn heard(&mut self, pool: &str, replica: &str, at: Time, arrival: Arrival, counts: bool, lives: bool) {
         let Arrival::Kept { moved } = arrival else { return };
         self.anyone = true;
         if let Some(member) = self.pools.get_mut(pool).and_then(|p| p.get_mut(replica)) {
             member.heard = member.heard.max(Some(at));
             member.counts |= counts;
-            member.moved |= moved && counts;
+            member.moved |= moved && lives;
         }
     }
 
-    /// Its whole page was taken in, and says so much work runs or waits there.
-    pub(super) fn works(&mut self, pool: &str, replica: &str, work: f64, now: Time) {
-        if let Some(member) = self.pools.get_mut(pool).and_then(|p| p.get_mut(replica)) {
-            member.work = work;
-            if std::mem::take(&mut member.moved) || work <= 0.0 || member.lively.is_none() {
-                member.lively = Some(now);
-            }
+    /// Its whole page was taken in, and says so much work runs or waits there. Where its counters move again after they
+    /// had stood still for too long: since when they had.
+    pub(super) fn works(&mut self, pool: &str, replica: &str, work: f64, limits: Limits, now: Time) -> Option<Time> {
+        let member = self.pools.get_mut(pool)?.get_mut(replica)?;
+        let moved = std::mem::take(&mut member.moved);
+        let stalled = if moved && member.is_frozen(limits, now) { member.lively } else { None };
+        member.work = work;
+        if moved || work <= 0.0 || member.lively.is_none() {
+            member.lively = Some(now);
         }
+        stalled
     }
 
     pub(super) fn get(&self, pool: &str, replica: &str) -> Option<&Member> {
@@ -109,9 +112,16 @@ impl Members {
         }
     }
 
-    /// Identities of the replicas that serve in a pool.
-    pub(super) fn serving(&self, pool: &str) -> impl Iterator<Item = &Arc<str>> {
-        self.pools.get(pool).into_iter().flatten().filter(|(_, m)| m.until.is_none()).map(|(id, _)| id)
+    /// The replicas that serve in a pool and are not silent.
+    pub(super) fn answering(&self, pool: &str, limits: Limits, now: Time) -> impl Iterator<Item = &Arc<str>> {
+        let owes = move |m: &Member| m.until.is_none() && !m.is_silent(limits, now);
+        self.pools.get(pool).into_iter().flatten().filter(move |(_, m)| owes(m)).map(|(id, _)| id)
+    }
+
+    /// Whether any replica that serves has given something good of late.
+    pub(super) fn someone_speaks(&self, limits: Limits, now: Time) -> bool {
+        let speaks = |m: &Member| m.until.is_none() && m.heard.is_some_and(|at| now.since(at) <= limits.stale_after);
+        self.all().any(|(.., m)| speaks(m))
     }
 
     /// Names of the pools.
@@ -142,6 +152,11 @@ impl Member {
     /// It says that it works, and none of its counters has moved for `stale_after`: a frozen page.
     pub(super) fn is_frozen(&self, limits: Limits, now: Time) -> bool {
         self.frozen_since().is_some_and(|since| now.since(since) > limits.stale_after)
+    }
+
+    /// For how long its counters have stood still.
+    pub(super) fn still_for(&self, now: Time) -> Span {
+        self.lively.map_or(Span(0), |at| now.since(at))
     }
 
     fn frozen_since(&self) -> Option<Time> {

@@ -23,31 +23,35 @@ pub(super) struct Merge {
 impl Merge {
     /// How good the newest step is.
     pub(super) fn quality(&self, group: &Group<'_>, now: Time) -> Quality {
-        let (mut expected, mut answered, mut newest) = (0_u32, 0_u32, None::<Time>);
-        let (mut suspicious, mut reset) = (false, false);
+        let (mut expected, mut answered, mut trusted, mut newest) = (0_u32, 0_u32, 0_u32, None::<Time>);
+        let mut quality = Quality::default();
         for voice in &group.voices {
             let at = voice.newest_at(self.needs_two());
-            if voice.member.is_some_and(|m| m.until.is_some() || m.is_silent(self.limits, now)) {
-                continue;
-            }
-            let since = at.or(voice.member.map(|m| m.from));
-            if since.is_some_and(|at| now.since(at) > self.limits.silent_after) {
-                // It gives other signals, but has long stopped giving this one.
-                newest = newest.max(at);
+            if !voice.owes(self.limits, now) {
+                // One that serves but has long stopped giving this signal still says how old it is.
+                if voice.speaks_for_someone(self.limits, now) {
+                    newest = newest.max(at);
+                }
                 continue;
             }
             expected += 1;
             newest = newest.max(at);
-            suspicious |=
-                voice.member.is_some_and(|m| m.is_frozen(self.limits, now)) || voice.tracks.iter().any(|t| t.doubted());
-            reset |= voice.tracks.iter().any(|t| t.just_reset());
-            if at.is_some_and(|at| now.since(at) <= self.limits.stale_after) {
-                answered += 1;
+            quality.reset |= voice.tracks.iter().any(|t| t.just_reset());
+            let late = at.is_none_or(|at| now.since(at) > self.limits.stale_after);
+            answered += u32::from(!late);
+            match voice.member.filter(|m| m.is_frozen(self.limits, now)) {
+                _ if voice.tracks.iter().any(|t| t.doubted()) => quality.garbled.push(voice.name().to_owned()),
+                _ if late => quality.late.push(voice.name().to_owned()),
+                Some(member) => quality.frozen.push((voice.name().to_owned(), member.still_for(now))),
+                None => trusted += 1,
             }
         }
-        expected += group.absent.iter().filter(|(_, m)| now.since(m.from) <= self.limits.silent_after).count() as u32;
-        let coverage = if expected == 0 { 1.0 } else { f64::from(answered) / f64::from(expected) };
-        Quality { age: newest.map(|at| now.since(at)), coverage, suspicious, reset }
+        for (_, id, _) in group.absent.iter().filter(|(.., m)| now.since(m.from) <= self.limits.silent_after) {
+            expected += 1;
+            quality.late.push((*id).to_owned());
+        }
+        let share = |n: u32| if expected == 0 { 1.0 } else { f64::from(n) / f64::from(expected) };
+        Quality { age: newest.map(|at| now.since(at)), coverage: share(answered), trusted: share(trusted), ..quality }
     }
 
     fn needs_two(&self) -> bool {
@@ -76,7 +80,8 @@ impl Merge {
             return f64::NAN;
         }
         if self.across == Across::Sum {
-            let owing = group.absent.iter().filter(|(_, m)| newest && self.owes(m, end)).map(|(pool, _)| (*pool, 0.0));
+            let owing =
+                group.absent.iter().filter(|(.., m)| newest && self.owes(m, end)).map(|(pool, ..)| (*pool, 0.0));
             return known.iter().map(|k| k.1).sum::<f64>()
                 + lost.iter().copied().chain(owing).map(|(pool, last)| last.max(mean_of(&known, pool))).sum::<f64>();
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail
 
 use super::*;
+use crate::decision::InputKind;
 use crate::sample::{Histogram, Replica, ReplicaState};
 
 const LIMITS: Limits = Limits { interval: Span(5_000), stale_after: Span(15_000), silent_after: Span(600_000) };
@@ -53,7 +54,7 @@ fn say(windows: &mut Windows, id: &str, at: u64, readings: &[(&str, Reading)]) {
 }
 
 fn one(windows: &Windows, need: MetricNeed, now: u64) -> Answered {
-    windows.answer(&[need], 0.9, LIMITS, Time(now)).pop().unwrap().pop().unwrap()
+    windows.answer(&[need], &[vec![0]], 0.9, LIMITS, Time(now)).pop().unwrap().pop().unwrap()
 }
 
 use Reading::{Counter, Gauge};
@@ -152,7 +153,7 @@ fn groups_are_kept_apart_and_capped() {
         );
     }
     let by = MetricNeed { by: vec!["model".to_owned()], window: MAX_WINDOW, step: Span(60_000), ..need("waiting") };
-    let found = windows.answer(&[by.clone(), by], 0.9, LIMITS, Time(0));
+    let found = windows.answer(&[by.clone(), by], &[vec![0, 1]], 0.9, LIMITS, Time(0));
     assert_eq!(found.iter().map(Vec::len).sum::<usize>(), MAX_SERIES);
     assert!(found.iter().flatten().map(|a| a.series.values.len()).sum::<usize>() <= MAX_VALUES);
     assert_eq!(found[0][7].series.labels, [("model".to_owned(), "m007".to_owned())]);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::sample::{Histogram, Labels, Origin, Reading};
 use crate::time::{Span, Time};
 
-/// Most points of a track: twice the longest grid. Beyond, every second point of the older half goes.
-const MAX_POINTS: usize = 2_880;
+/// Most points of a track: twice the longest grid.
+pub(super) const MAX_POINTS: usize = 2_880;
 /// So many impossible jumps in a row are a new truth (an engine that restarted with other counters), not noise.
 const BELIEVE_AFTER: u32 = 3;
 
@@ -28,6 +28,15 @@ pub(crate) enum Arrival {
     Refused,
     /// A jump no engine can make.
     Impossible,
+}
+
+/// How much of its past a track keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    /// Points older than this go.
+    pub(super) span: Span,
+    /// Beyond so many points, every second one of the older half goes.
+    pub(super) points: usize,
 }
 
 /// Running bucket counts with resets taken out: the raw counts plus what was counted before the last reset.
@@ -107,6 +116,11 @@ impl Track {
         }
     }
 
+    /// A running total or a running histogram.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.points.back(), Some(Point { value: Value::Total(_) | Value::Counts(_), .. }))
+    }
+
     pub(super) fn newest_at(&self) -> Option<Time> {
         self.points.back().map(|p| p.at)
     }
@@ -120,9 +134,22 @@ impl Track {
         self.reset_at.is_some() && self.reset_at == self.newest_at()
     }
 
-    /// A reading that is no number, or an impossible one, came after the newest good one.
+    /// What it is derived from began again with its newest point.
+    pub(super) fn mark_reset(&mut self) {
+        self.reset_at = self.newest_at();
+    }
+
+    /// A reading that is no number, or an impossible one, came after the newest good one. A set of labels that never
+    /// gave a number (an engine says NaN for what it cannot measure) casts no doubt on the others.
     pub(super) fn doubted(&self) -> bool {
-        self.doubted_at.is_some_and(|at| self.newest_at().is_none_or(|good| at > good))
+        self.doubted_at.is_some_and(|at| self.newest_at().is_some_and(|good| at > good))
+    }
+
+    /// Takes back the points after `since` but the newest: they repeat what was true at `since`, and a difference that
+    /// began at one of them would put the growth of the whole stall into its last step.
+    pub(super) fn forget_stall(&mut self, since: Time) {
+        let newest = self.newest_at();
+        self.points.retain(|p| p.at <= since || Some(p.at) == newest);
     }
 
     /// Counts from zero at `at`, for a label set that appeared on a replica already known.
@@ -139,7 +166,7 @@ impl Track {
     }
 
     /// Takes one reading in.
-    pub(super) fn push(&mut self, at: Time, reading: &Reading, retention: Span) -> Arrival {
+    pub(super) fn push(&mut self, at: Time, reading: &Reading, keep: Keep) -> Arrival {
         if self.newest_at().is_some_and(|newest| newest >= at) {
             return Arrival::Old;
         }
@@ -157,7 +184,7 @@ impl Track {
         };
         self.doubts = 0;
         self.points.push_back(Point { at, value });
-        self.trim(at - retention);
+        self.trim(at - keep.span, keep.points);
         Arrival::Kept { moved }
     }
 
@@ -247,13 +274,13 @@ impl Track {
         Ok((Value::Counts(Buckets { raw: Arc::clone(raw), before }), reset || grown > 0.0))
     }
 
-    fn trim(&mut self, keep: Time) {
+    fn trim(&mut self, keep: Time, most: usize) {
         // The newest point before the window stays: it is the start of the first difference.
         while self.points.len() > 2 && self.points[1].at < keep {
             self.points.pop_front();
         }
-        if self.points.len() > MAX_POINTS {
-            let half = MAX_POINTS / 2;
+        if self.points.len() > most {
+            let half = self.points.len() / 2;
             let mut index = 0;
             self.points.retain(|_| {
                 index += 1;
@@ -278,7 +305,7 @@ fn well_formed(histogram: &Histogram) -> bool {
 mod tests {
     use super::*;
 
-    const KEEP: Span = Span(600_000);
+    const KEEP: Keep = Keep { span: Span(600_000), points: MAX_POINTS };
 
     fn track() -> Track {
         Track::new(Origin::Query, Vec::new(), 1e6)
@@ -321,7 +348,7 @@ mod tests {
     fn points_are_bounded_and_totals_survive_thinning() {
         let mut track = track();
         for second in 0..20_000_u64 {
-            track.push(Time(second * 1000), &Reading::Counter(second as f64), Span(u64::MAX));
+            track.push(Time(second * 1000), &Reading::Counter(second as f64), Keep { span: Span(u64::MAX), ..KEEP });
         }
         assert!(track.points.len() <= MAX_POINTS);
         assert_eq!(track.newest_value(), Some(19_999.0));

@@ -18,6 +18,10 @@ enum Ill {
     Frozen,
     Nan,
     Negative,
+    /// More than any engine can have.
+    Garbage,
+    /// At work on a long prompt.
+    Stalled,
 }
 
 #[derive(Debug)]
@@ -27,6 +31,10 @@ struct One {
     since: Time,
     restarting: bool,
     ill: Option<Ill>,
+    /// Signals its page no longer has.
+    without: BTreeSet<String>,
+    /// Pages given while stalled.
+    stalled: u32,
     counters: BTreeMap<String, f64>,
     /// What its page said before it froze.
     page: Vec<(String, Reading)>,
@@ -44,6 +52,7 @@ pub(super) struct Fleet {
     rolling: bool,
     mood: OutcomeState,
     hangs: bool,
+    pub(super) late: bool,
     born: u32,
     replicas: Vec<One>,
     gauges: BTreeMap<String, f64>,
@@ -64,6 +73,7 @@ impl Fleet {
             rolling: false,
             mood: OutcomeState::Applied,
             hangs: false,
+            late: false,
             born: 0,
             replicas: Vec::new(),
             gauges: BTreeMap::new(),
@@ -108,7 +118,11 @@ impl Fleet {
                 Ok(())
             }
             "target" => self.behave(rest),
-            _ => self.one(verb, rest, now),
+            "late" | "prompt" => {
+                self.late = verb == "late";
+                Ok(())
+            }
+            _ => self.some(verb, rest, now),
         }
     }
 
@@ -126,14 +140,34 @@ impl Fleet {
         Ok(())
     }
 
-    fn one(&mut self, verb: &str, id: &str, now: Time) -> Result<(), String> {
+    /// `ID…` or `*`, and for `without` the signal.
+    fn some(&mut self, verb: &str, rest: &str, now: Time) -> Result<(), String> {
+        let prefix = format!("{}/", self.pool);
+        let mut ids: Vec<&str> = rest.split_whitespace().map(|id| id.trim_start_matches(&prefix)).collect();
+        let signal = if verb == "without" { ids.pop().unwrap_or_default() } else { "" };
+        let all: Vec<String> = self.replicas.iter().map(|r| r.id.to_string()).collect();
+        if ids == ["*"] {
+            ids = all.iter().map(String::as_str).collect();
+        }
+        ids.into_iter().try_for_each(|id| self.one(verb, id, signal, now))
+    }
+
+    fn one(&mut self, verb: &str, id: &str, signal: &str, now: Time) -> Result<(), String> {
         let Some(one) = self.replicas.iter_mut().find(|r| *r.id == *id) else { return Err(format!("no replica {id}")) };
         match verb {
             "mute" => one.ill = Some(Ill::Mute),
             "freeze" => one.ill = Some(Ill::Frozen),
             "nan" => one.ill = Some(Ill::Nan),
             "negative" => one.ill = Some(Ill::Negative),
-            "heal" => one.ill = None,
+            "garbage" => one.ill = Some(Ill::Garbage),
+            "stall" => one.ill = Some(Ill::Stalled),
+            "without" => {
+                one.without.insert(signal.to_owned());
+            }
+            "heal" => {
+                one.ill = None;
+                one.without.clear();
+            }
             "reset" => one.counters.values_mut().for_each(|v| *v = 0.0),
             "kill" => (one.state, one.since, one.restarting) = (ReplicaState::Starting, now, true),
             "repair" => (one.state, one.since, one.restarting) = (ReplicaState::Ready, now, false),
@@ -150,6 +184,8 @@ impl Fleet {
             since: now,
             restarting: false,
             ill: None,
+            without: BTreeSet::new(),
+            stalled: 0,
             counters: BTreeMap::new(),
             page: Vec::new(),
         });
@@ -167,7 +203,8 @@ impl Fleet {
                 (one.state, one.since) = (ReplicaState::Ready, now);
             }
             if one.state == ReplicaState::Ready {
-                for (name, rate) in &self.rates {
+                let moves = |name: &str| one.ill != Some(Ill::Stalled) || name == "engine-steps";
+                for (name, rate) in self.rates.iter().filter(|(name, _)| moves(name)) {
                     *one.counters.entry(name.clone()).or_default() += rate * seconds;
                 }
             }
@@ -199,11 +236,14 @@ impl Fleet {
                 let gauges = self.gauges.iter().map(|(name, value)| (name.clone(), Reading::Gauge(*value)));
                 let counters = one.counters.iter().map(|(name, value)| (name.clone(), Reading::Counter(*value)));
                 one.page = gauges.chain(counters).collect();
+                one.stalled += u32::from(one.ill == Some(Ill::Stalled));
             }
-            for (signal, reading) in &one.page {
+            for (signal, reading) in one.page.iter().filter(|(signal, _)| !one.without.contains(signal)) {
                 let ill = |value: f64| match one.ill {
                     Some(Ill::Nan) => f64::NAN,
                     Some(Ill::Negative) => -1.0,
+                    Some(Ill::Garbage) => 1e15,
+                    _ if signal == "kv-cache-usage" => value + f64::from(one.stalled) / 1e4,
                     _ => value,
                 };
                 let reading = match reading {
