@@ -23,6 +23,7 @@ use crate::signals;
 use crate::time::{Span, Time};
 
 use ledger::{Ledger, Page};
+use members::Heard;
 pub(crate) use members::Members;
 use track::{Arrival, Keep, MAX_POINTS, Track};
 
@@ -30,7 +31,7 @@ use track::{Arrival, Keep, MAX_POINTS, Track};
 const MAX_TRACKS: usize = 16_384;
 /// Most tracks of one signal of one replica (or page), so that one whose labels never end cannot crowd out the others.
 const MAX_TRACKS_EACH: usize = 512;
-/// Points of 40 bytes that all tracks of one workload share: about 40 MiB at most. A running histogram's point weighs
+/// Points of 24 bytes that all tracks of one workload share: about 24 MiB at most. A running histogram's point weighs
 /// [`HISTOGRAM_WEIGHS`] of them.
 const MAX_KEPT: usize = 1 << 20;
 const HISTOGRAM_WEIGHS: usize = 16;
@@ -76,14 +77,26 @@ pub(crate) struct Answered {
 }
 
 /// All samples of one raw signal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tracks {
+    /// Of the table; none for a source's own signal.
+    row: Option<&'static signals::Signal>,
     /// Sorted by origin, then labels.
     list: Vec<Track>,
+    /// Where the next reading belongs if replicas come in their order, as they mostly do.
+    hint: usize,
 }
 
 impl Tracks {
+    fn new(signal: &str) -> Self {
+        Tracks { row: signals::canonical(signal), list: Vec::new(), hint: 0 }
+    }
+
     fn find(&self, origin: &Origin, labels: &Labels) -> Result<usize, usize> {
+        let is = |index: usize| self.list.get(index).is_some_and(|t| t.origin == *origin && t.labels == *labels);
+        if let Some(index) = [self.hint, 0].into_iter().find(|index| is(*index)) {
+            return Ok(index);
+        }
         self.list.binary_search_by(|t| t.origin.cmp(origin).then_with(|| t.labels.cmp(labels)))
     }
 
@@ -189,31 +202,40 @@ impl Windows {
 
     /// Takes readings in. Those of the same instant as, or older than, what is there are ignored.
     pub(crate) fn take(&mut self, samples: Vec<Sample>, limits: Limits, now: Time) {
-        let mut touched: BTreeSet<Origin> = BTreeSet::new();
-        for sample in samples {
-            if let Origin::Replica { .. } = sample.origin
-                && !touched.contains(&sample.origin)
-            {
-                touched.insert(sample.origin.clone());
+        // The readings of a page come together; what is derived from several of them waits for the last.
+        let mut samples = samples.into_iter().peekable();
+        let mut split: BTreeSet<Origin> = BTreeSet::new();
+        while let Some(sample) = samples.next() {
+            let origin = sample.origin.clone();
+            let mut page = Heard::default();
+            self.take_one(sample, &mut page, now);
+            while let Some(next) = samples.next_if(|s| s.origin == origin) {
+                self.take_one(next, &mut page, now);
             }
-            self.take_one(sample, now);
+            if let Origin::Replica { pool, replica } = &origin {
+                if page.at.is_some() && self.first_heard.is_none() {
+                    self.first_heard = page.at;
+                }
+                self.members.heard(pool, replica, &page);
+                split.insert(origin);
+            }
         }
-        for origin in touched {
+        for origin in split {
             self.settle(&origin, limits, now);
         }
     }
 
-    fn take_one(&mut self, sample: Sample, now: Time) {
+    fn take_one(&mut self, sample: Sample, page: &mut Heard, now: Time) {
         let at = sample.at.min(now);
+        let histogram = matches!(sample.reading, Reading::Histogram(_));
+        let keep = self.keep(&sample.signal, histogram);
         if !self.signals.contains_key(&*sample.signal) {
             if self.tracks >= MAX_TRACKS {
                 self.dropped += 1;
                 return;
             }
-            self.signals.insert(Arc::clone(&sample.signal), Tracks::default());
+            self.signals.insert(Arc::clone(&sample.signal), Tracks::new(&sample.signal));
         }
-        let row = signals::canonical(&sample.signal);
-        let keep = self.keep(&sample.signal, matches!(sample.reading, Reading::Histogram(_)));
         let Some(tracks) = self.signals.get_mut(&*sample.signal) else { return };
         let index = match tracks.find(&sample.origin, &sample.labels) {
             Ok(index) => index,
@@ -225,7 +247,7 @@ impl Windows {
                 }
                 // A label set that joins others of its replica counted from zero since their last scrape.
                 let joins = siblings.iter().filter_map(Track::newest_at).filter(|t| *t < at).max();
-                let ceiling = row.map_or(f64::INFINITY, |s| s.ceiling);
+                let ceiling = tracks.row.map_or(f64::INFINITY, |row| row.ceiling);
                 let mut track = Track::new(sample.origin.clone(), sample.labels, ceiling);
                 if let Some(before) = joins {
                     track.start_from_zero(before, &sample.reading);
@@ -235,24 +257,21 @@ impl Windows {
                 index
             }
         };
-        let arrival = if row.is_none_or(|row| fits(row.origin, &sample.reading)) {
+        tracks.hint = index + 1;
+        let arrival = if tracks.row.is_none_or(|row| fits(row.origin, &sample.reading)) {
             tracks.list[index].push(at, &sample.reading, keep)
         } else {
             tracks.list[index].refuse(at)
         };
-        let good = matches!(arrival, Arrival::Kept { .. });
-        if good && !self.seen.contains(&*sample.signal) {
+        let Arrival::Kept { moved } = arrival else { return };
+        if !self.seen.contains(&*sample.signal) {
             self.seen.insert(sample.signal.to_string());
         }
-        if let Origin::Replica { pool, replica } = &sample.origin {
-            if good && self.first_heard.is_none() {
-                self.first_heard = Some(at);
-            }
-            let counts = !matches!(sample.reading, Reading::Gauge(_));
-            // A long prompt moves no counter for a while, but it takes block after block of the KV cache.
-            let lives = counts || &*sample.signal == "kv-cache-usage";
-            self.members.heard(pool, replica, at, arrival, counts, lives);
-        }
+        let counts = !matches!(sample.reading, Reading::Gauge(_));
+        page.at = page.at.max(Some(at));
+        page.counts |= counts;
+        // A long prompt moves no counter for a while, but it takes block after block of the KV cache.
+        page.lives |= moved && (counts || &*sample.signal == "kv-cache-usage");
     }
 
     /// After a replica's page was taken in: what is derived from several of its signals.

@@ -95,8 +95,9 @@ impl Starts {
 
     /// Takes a report in.
     pub(crate) fn meet(&mut self, report: &PoolReport, now: Time) {
-        self.running.retain(|id, _| report.replicas.iter().any(|r| r.id == *id));
-        self.known.retain(|id| report.replicas.iter().any(|r| r.id == *id));
+        let there: BTreeSet<&str> = report.replicas.iter().map(|r| &*r.id).collect();
+        self.running.retain(|id, _| there.contains(&**id));
+        self.known.retain(|id| there.contains(&**id));
         for replica in &report.replicas {
             let id = &replica.id;
             let was_known = self.known.contains(id);

@@ -28,6 +28,8 @@ pub(super) struct Plan<'a> {
     per_replica: bool,
     /// There were more groups than an observation holds.
     cut: bool,
+    /// The group last asked for.
+    latest: usize,
     step: Span,
     steps: u64,
 }
@@ -56,16 +58,21 @@ enum Supply<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// The group of those labels.
-    fn group(&mut self, labels: Labels) -> &mut Group<'a> {
-        let index = match self.groups.binary_search_by(|g| g.labels.cmp(&labels)) {
-            Ok(index) => index,
-            Err(index) => {
-                self.groups.insert(index, Group { labels, voices: Vec::new(), absent: Vec::new() });
-                index
-            }
-        };
-        &mut self.groups[index]
+    /// The group of those values of the labels asked `by`. Neighbours mostly belong together, so the last is tried first.
+    fn group(&mut self, values: &[&str]) -> &mut Group<'a> {
+        let same = |group: &Group<'a>| group.labels.iter().map(|(_, value)| value.as_str()).eq(values.iter().copied());
+        if !self.groups.get(self.latest).is_some_and(same) {
+            let by = self.need.by.iter().cloned();
+            let labels: Labels = by.zip(values.iter().map(|v| (*v).to_owned())).collect();
+            self.latest = match self.groups.binary_search_by(|g| g.labels.cmp(&labels)) {
+                Ok(index) => index,
+                Err(index) => {
+                    self.groups.insert(index, Group { labels, voices: Vec::new(), absent: Vec::new() });
+                    index
+                }
+            };
+        }
+        &mut self.groups[self.latest]
     }
 
     /// Leaves at most so many groups.
@@ -106,6 +113,7 @@ impl Windows {
             groups: Vec::new(),
             per_replica: false,
             cut: false,
+            latest: 0,
             step,
             steps: window.div_ceil(step.0).clamp(1, MAX_STEPS),
         };
@@ -166,8 +174,6 @@ impl Windows {
         track: Option<&'a Track>,
         account: Option<&'a Account>,
     ) {
-        let labels: Labels =
-            plan.need.by.iter().map(|name| (name.clone(), label(name, origin, own).to_owned())).collect();
         let member = match origin {
             Origin::Replica { pool, replica } => match self.members.get(pool, replica) {
                 Some(member) => Some(member),
@@ -178,7 +184,8 @@ impl Windows {
             Origin::Query => None,
         };
         plan.per_replica |= member.is_some();
-        let group = plan.group(labels);
+        let values: Vec<&str> = plan.need.by.iter().map(|name| label(name, origin, own)).collect();
+        let group = plan.group(&values);
         // Tracks are sorted by origin, so the voice of this origin, if there is one, is the newest.
         match group.voices.last_mut() {
             Some(voice) if voice.origin == origin => voice.tracks.extend(track),
@@ -195,9 +202,8 @@ impl Windows {
         if plan.per_replica || plan.groups.is_empty() {
             let serving = self.members.all().filter(|(.., m)| known && m.until.is_none());
             for (pool, id, member) in serving.filter(|(.., m)| !each || now.since(m.from) <= limits.silent_after) {
-                let origin = |name: &String| if name == "pool" { pool.to_string() } else { id.to_string() };
-                let labels: Labels = by.iter().map(|name| (name.clone(), origin(name))).collect();
-                let group = plan.group(labels);
+                let values: Vec<&str> = by.iter().map(|name| if name == "pool" { &**pool } else { &**id }).collect();
+                let group = plan.group(&values);
                 if !group.has(pool, id) {
                     group.absent.push((pool, id, member));
                 }
@@ -217,12 +223,7 @@ impl Windows {
             .iter()
             .map(|group| {
                 let quality = merge.quality(group, now);
-                let values: Vec<f64> = match quality.age {
-                    None => Vec::new(),
-                    Some(_) => {
-                        (0..steps).rev().map(|back| merge.at(group, now - Span(step.0 * back), back == 0)).collect()
-                    }
-                };
+                let values = if quality.age.is_some() { merge.values(group, steps, now) } else { Vec::new() };
                 let value = values.last().copied().filter(|v| v.is_finite());
                 let input = Input {
                     signal: need.signal.clone(),

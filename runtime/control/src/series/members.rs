@@ -2,11 +2,10 @@
 //!
 //! For: coverage, silence and frozen pages. A replica that starts, drains or stands by owes nothing. Never holds values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Limits;
-use super::track::Arrival;
 use crate::sample::{Origin, PoolReport, ReplicaState};
 use crate::time::{Span, Time};
 
@@ -28,6 +27,17 @@ pub(crate) struct Member {
     moved: bool,
 }
 
+/// What the good readings of one page say of their replica.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Of the newest; none: there was no good one.
+    pub(super) at: Option<Time>,
+    /// A running total was among them.
+    pub(super) counts: bool,
+    /// Something moved that only moves when the engine works.
+    pub(super) lives: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
@@ -40,9 +50,10 @@ impl Members {
     /// Takes a report in: who is not named, or does not serve, owes no more answers.
     pub(super) fn meet(&mut self, report: &PoolReport, now: Time) {
         let pool = self.pools.entry(Arc::clone(&report.pool)).or_default();
+        let ready = report.replicas.iter().filter(|r| r.state == ReplicaState::Ready);
+        let ready: BTreeSet<&str> = ready.map(|r| &*r.id).collect();
         for (id, member) in pool.iter_mut() {
-            let serves = report.replicas.iter().any(|r| r.id == *id && r.state == ReplicaState::Ready);
-            match (serves, member.until) {
+            match (ready.contains(&**id), member.until) {
                 (false, None) => member.until = Some(now),
                 (true, Some(_)) => {
                     // It came back, after a crash or out of standby: its silence starts anew.
@@ -76,14 +87,16 @@ impl Members {
         }
     }
 
-    /// A reading of that replica arrived. `counts`: it is a running total; `lives`: it moves only when the engine works.
-    pub(super) fn heard(&mut self, pool: &str, replica: &str, at: Time, arrival: Arrival, counts: bool, lives: bool) {
-        let Arrival::Kept { moved } = arrival else { return };
+    /// Good readings of that replica arrived.
+    pub(super) fn heard(&mut self, pool: &str, replica: &str, page: &Heard) {
+        if page.at.is_none() {
+            return;
+        }
         self.anyone = true;
         if let Some(member) = self.pools.get_mut(pool).and_then(|p| p.get_mut(replica)) {
-            member.heard = member.heard.max(Some(at));
-            member.counts |= counts;
-            member.moved |= moved && lives;
+            member.heard = member.heard.max(page.at);
+            member.counts |= page.counts;
+            member.moved |= page.lives;
         }
     }
 

@@ -6,7 +6,7 @@
 use super::Limits;
 use super::grid::{Group, Quality, Voice, newest_of};
 use super::members::Member;
-use super::track::{Track, Value};
+use super::track::{Track, Value, Walk};
 use crate::signals::{Across, Within};
 use crate::time::{Span, Time};
 
@@ -58,34 +58,64 @@ impl Merge {
         self.within == Within::Rate
     }
 
-    /// One value for the step that ends at `end`.
-    pub(super) fn at(&self, group: &Group<'_>, end: Time, newest: bool) -> f64 {
-        if let Across::Percentile(percent) = self.across
-            && matches!(group.voices.iter().find_map(|v| newest_of(&v.tracks)), Some(Value::Counts(_)))
-        {
-            return self.percentile(group, end, percent);
+    /// One value per step, the newest of which ends at `now`. Replica by replica, so that each one's points are walked
+    /// through once.
+    pub(super) fn values(&self, group: &Group<'_>, steps: u64, now: Time) -> Vec<f64> {
+        let ends: Vec<Time> = (0..steps).rev().map(|back| now - Span(self.step.0 * back)).collect();
+        if let Across::Percentile(percent) = self.across {
+            if matches!(group.voices.iter().find_map(|v| newest_of(&v.tracks)), Some(Value::Counts(_))) {
+                return self.percentiles(group, &ends, percent);
+            }
+            return self.ranks(group, &ends);
         }
-        let mut known: Vec<(&str, f64)> = Vec::with_capacity(group.voices.len());
-        let mut lost: Vec<(&str, f64)> = Vec::new();
+        let mut pools: Vec<(&str, Vec<Heap>)> = Vec::new();
+        let mut lost: Vec<(usize, &str, f64)> = Vec::new();
         for voice in &group.voices {
-            if voice.account.is_none() && !voice.counts_at(end) {
-                continue;
-            }
-            match self.of(voice, end) {
-                Some(value) => known.push((voice.pool(), value)),
-                None => lost.extend(self.last_known(voice, end).map(|v| (voice.pool(), v))),
-            }
+            let known = pools.iter().position(|(name, _)| *name == voice.pool());
+            let pool = known.unwrap_or_else(|| {
+                pools.push((voice.pool(), vec![Heap::default(); ends.len()]));
+                pools.len() - 1
+            });
+            self.speak(voice, &ends, &mut |step, said| match said {
+                Said::Known(value) => pools[pool].1[step].add(value),
+                Said::Lost(value) => lost.push((step, voice.pool(), value)),
+            });
         }
-        if known.is_empty() {
-            return f64::NAN;
+        let newest = ends.len() - 1;
+        let owing = group.absent.iter().filter(|(.., m)| self.owes(m, now));
+        lost.extend(owing.map(|(pool, ..)| (newest, *pool, 0.0)));
+        let mut all = vec![Heap::default(); ends.len()];
+        for (_, heaps) in &pools {
+            all.iter_mut().zip(heaps).for_each(|(all, one)| all.join(*one));
         }
+        let mut values: Vec<f64> = all.iter().map(|heap| heap.value(self.across)).collect();
         if self.across == Across::Sum {
-            let owing =
-                group.absent.iter().filter(|(.., m)| newest && self.owes(m, end)).map(|(pool, ..)| (*pool, 0.0));
-            return known.iter().map(|k| k.1).sum::<f64>()
-                + lost.iter().copied().chain(owing).map(|(pool, last)| last.max(mean_of(&known, pool))).sum::<f64>();
+            for (step, pool, last) in lost.into_iter().filter(|(step, ..)| all[*step].count > 0) {
+                let own = pools.iter().find(|(name, _)| *name == pool).map(|(_, heaps)| heaps[step]);
+                let of = own.filter(|heap| heap.count > 0).unwrap_or(all[step]);
+                values[step] += last.max(of.sum / f64::from(of.count));
+            }
         }
-        across(self.across, known.into_iter().map(|k| k.1))
+        values
+    }
+
+    /// A percentile over the replicas' values, by nearest rank: with few replicas an interpolated value would be nobody's.
+    fn ranks(&self, group: &Group<'_>, ends: &[Time]) -> Vec<f64> {
+        let mut known: Vec<Vec<f64>> = vec![Vec::new(); ends.len()];
+        for voice in &group.voices {
+            self.speak(voice, ends, &mut |step, said| {
+                if let Said::Known(value) = said {
+                    known[step].push(value);
+                }
+            });
+        }
+        let rank = |mut values: Vec<f64>| {
+            let Across::Percentile(percent) = self.across else { return f64::NAN };
+            values.sort_by(f64::total_cmp);
+            let rank = (f64::from(percent) / 100.0 * values.len() as f64).ceil() as usize;
+            values.get(rank.clamp(1, values.len().max(1)) - 1).copied().unwrap_or(f64::NAN)
+        };
+        known.into_iter().map(rank).collect()
     }
 
     /// A replica that never answered counts in sums once it has had the time to.
@@ -94,118 +124,158 @@ impl Merge {
         waited > self.limits.stale_after && waited <= self.limits.silent_after
     }
 
-    /// One replica's value for a step; none: missing.
-    fn of(&self, voice: &Voice<'_>, end: Time) -> Option<f64> {
+    /// Tells what one replica says for each step.
+    fn speak(&self, voice: &Voice<'_>, ends: &[Time], tell: &mut dyn FnMut(usize, Said)) {
         if let Some(account) = voice.account {
-            return account.service_rate(end);
+            for (step, end) in ends.iter().enumerate() {
+                account.service_rate(*end).into_iter().for_each(|rate| tell(step, Said::Known(rate)));
+            }
+            return;
         }
-        across_some(self.inside, voice.tracks.iter().filter_map(|t| self.of_track(t, end)))
+        let Some(first_end) = ends.first().copied() else { return };
+        let mut walks: Vec<(&Track, Walk<'_>, Walk<'_>)> = voice
+            .tracks
+            .iter()
+            .map(|track| (*track, track.walk(first_end), track.walk(first_end - self.step)))
+            .collect();
+        for (step, end) in ends.iter().copied().enumerate().filter(|(_, end)| voice.counts_at(*end)) {
+            let (mut fresh, mut old, mut newest) = (Heap::default(), Heap::default(), None::<Time>);
+            for (track, last, first) in &mut walks {
+                let Some(last) = last.at_or_before(end) else { continue };
+                let first = first.at_or_before(end - self.step);
+                let at = track.points[last].at;
+                let heap = if end.since(at) <= self.limits.stale_after { &mut fresh } else { &mut old };
+                if let Some(value) = self.of_points(track, first, last) {
+                    heap.add(value);
+                    newest = newest.max(Some(at));
+                }
+            }
+            if fresh.count > 0 {
+                tell(step, Said::Known(fresh.value(self.inside)));
+            } else if let Some(last) = self.last_known(voice, end, &old, newest) {
+                tell(step, Said::Lost(last));
+            }
+        }
     }
 
-    fn of_track(&self, track: &Track, end: Time) -> Option<f64> {
-        let last = track.at_or_before(end)?;
-        let start = end - self.step;
-        if end.since(track.points[last].at) > self.limits.stale_after {
-            return None;
+    /// The last value a missing replica had, as long as it is not silent. One that is new is not missing before it had
+    /// the time to answer.
+    fn last_known(&self, voice: &Voice<'_>, end: Time, old: &Heap, newest: Option<Time>) -> Option<f64> {
+        let member = voice.member?;
+        match newest {
+            Some(at) => (end.since(at) <= self.limits.silent_after).then(|| old.value(self.inside)),
+            None => self.owes(member, end).then_some(0.0),
         }
+    }
+
+    /// The value of a step that ends with the point `last`; `first` is the newest point before the step.
+    fn of_points(&self, track: &Track, first: Option<usize>, last: usize) -> Option<f64> {
         let number = |i: usize| track.points[i].value.number();
-        let inside = || {
-            let first = track.points.partition_point(|p| p.at <= start).min(last);
-            (first..=last).filter_map(number)
-        };
+        let inside = || (first.map_or(0, |i| i + 1).min(last)..=last).filter_map(number);
         match self.within {
             Within::Last => number(last),
-            Within::Mean => across_some(Across::Mean, inside()),
-            Within::Max => across_some(Across::Max, inside()),
+            Within::Mean => {
+                let (sum, count) = inside().fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
+                (count > 0.0).then(|| sum / count)
+            }
+            Within::Max => inside().reduce(f64::max),
             Within::Rate => {
-                let first = start_of_difference(track, start, last)?;
+                let first = start_of_difference(first, last)?;
                 let seconds = track.points[last].at.since(track.points[first].at).as_seconds();
                 Some(((number(last)? - number(first)?) / seconds).max(0.0))
             }
         }
     }
 
-    /// The last value a missing replica had, as long as it is not silent.
-    fn last_known(&self, voice: &Voice<'_>, end: Time) -> Option<f64> {
-        let at = voice.newest_at(self.needs_two()).or(voice.member.map(|m| m.from))?;
-        if voice.member.is_none() || end.since(at) > self.limits.silent_after {
-            return None;
+    /// A percentile of every request that finished in a step, on all replicas: bucket growth merged, then interpolated
+    /// as Prometheus' `histogram_quantile` does.
+    fn percentiles(&self, group: &Group<'_>, ends: &[Time], percent: u8) -> Vec<f64> {
+        let Some(first_end) = ends.first().copied() else { return Vec::new() };
+        let mut merged: Vec<Vec<(f64, f64)>> = vec![Vec::new(); ends.len()];
+        for voice in &group.voices {
+            for track in &voice.tracks {
+                let (mut last, mut first) = (track.walk(first_end), track.walk(first_end - self.step));
+                for (step, end) in ends.iter().copied().enumerate().filter(|(_, end)| voice.counts_at(*end)) {
+                    let Some(last) = last.at_or_before(end) else { continue };
+                    let first = start_of_difference(first.at_or_before(end - self.step), last);
+                    if end.since(track.points[last].at) > self.limits.stale_after {
+                        continue;
+                    }
+                    let Some(first) = first else { continue };
+                    if let (Value::Counts(newer), Value::Counts(older)) =
+                        (&track.points[last].value, &track.points[first].value)
+                    {
+                        add_buckets(&mut merged[step], newer.less(older));
+                    }
+                }
+            }
         }
-        if voice.newest_at(self.needs_two()).is_none() {
-            // It has not answered often enough yet for a rate: not missing before it had the time to.
-            return (end.since(at) > self.limits.stale_after).then_some(0.0);
-        }
-        Some(self.of(voice, at.min(end)).unwrap_or(0.0))
+        merged.iter().map(|buckets| quantile(buckets, f64::from(percent) / 100.0)).collect()
+    }
+}
+
+/// What one replica says for one step.
+enum Said {
+    /// A value.
+    Known(f64),
+    /// Nothing; this was its last.
+    Lost(f64),
+}
+
+/// Values on their way to become one.
+#[derive(Debug, Clone, Copy)]
+struct Heap {
+    count: u32,
+    sum: f64,
+    most: f64,
+    least: f64,
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Heap { count: 0, sum: 0.0, most: f64::NEG_INFINITY, least: f64::INFINITY }
+    }
+}
+
+impl Heap {
+    fn add(&mut self, value: f64) {
+        self.join(Heap { count: 1, sum: value, most: value, least: value });
     }
 
-    /// A percentile of every request that finished in the step, on all replicas: bucket growth merged, then
-    /// interpolated as Prometheus' `histogram_quantile` does.
-    fn percentile(&self, group: &Group<'_>, end: Time, percent: u8) -> f64 {
-        let mut merged: Vec<(f64, f64)> = Vec::new();
-        for track in group.voices.iter().filter(|v| v.counts_at(end)).flat_map(|v| &v.tracks) {
-            let Some(last) = track.at_or_before(end) else { continue };
-            if end.since(track.points[last].at) > self.limits.stale_after {
-                continue;
-            }
-            let Some(first) = start_of_difference(track, end - self.step, last) else { continue };
-            if let (Value::Counts(newer), Value::Counts(older)) =
-                (&track.points[last].value, &track.points[first].value)
-            {
-                add_buckets(&mut merged, newer.less(older));
-            }
+    fn join(&mut self, other: Heap) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.most = self.most.max(other.most);
+        self.least = self.least.min(other.least);
+    }
+
+    /// One value; NaN of none.
+    fn value(&self, how: Across) -> f64 {
+        match how {
+            _ if self.count == 0 => f64::NAN,
+            Across::Sum => self.sum,
+            Across::Max | Across::Percentile(_) => self.most,
+            Across::Min => self.least,
+            Across::Mean => self.sum / f64::from(self.count),
         }
-        quantile(&merged, f64::from(percent) / 100.0)
     }
 }
 
 /// The point a difference that ends at `last` starts from: the newest before the step, or the oldest in it.
-fn start_of_difference(track: &Track, start: Time, last: usize) -> Option<usize> {
-    let before = track.at_or_before(start).unwrap_or(0);
-    let first = before.min(last.checked_sub(1)?);
-    Some(first)
-}
-
-fn mean_of(known: &[(&str, f64)], pool: &str) -> f64 {
-    let own = known.iter().filter(|(p, _)| *p == pool);
-    let (sum, count) = own.fold((0.0, 0.0), |(s, n), (_, v)| (s + v, n + 1.0));
-    if count > 0.0 { sum / count } else { known.iter().map(|k| k.1).sum::<f64>() / known.len() as f64 }
-}
-
-fn across_some(how: Across, values: impl Iterator<Item = f64>) -> Option<f64> {
-    let value = across(how, values);
-    (!value.is_nan()).then_some(value)
-}
-
-/// Merges values; NaN of none.
-fn across(how: Across, values: impl Iterator<Item = f64>) -> f64 {
-    let mut values = values.peekable();
-    if values.peek().is_none() {
-        return f64::NAN;
-    }
-    match how {
-        Across::Sum => values.sum(),
-        Across::Mean => {
-            let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
-            sum / count
-        }
-        Across::Max => values.fold(f64::NEG_INFINITY, f64::max),
-        Across::Min => values.fold(f64::INFINITY, f64::min),
-        Across::Percentile(percent) => {
-            let mut sorted: Vec<f64> = values.collect();
-            sorted.sort_by(f64::total_cmp);
-            // Nearest rank: with few replicas an interpolated value would be nobody's.
-            let rank = (f64::from(percent) / 100.0 * sorted.len() as f64).ceil() as usize;
-            sorted[rank.clamp(1, sorted.len()) - 1]
-        }
-    }
+fn start_of_difference(before: Option<usize>, last: usize) -> Option<usize> {
+    Some(before.unwrap_or(0).min(last.checked_sub(1)?))
 }
 
 /// Adds cumulative bucket counts. Layouts that differ are merged on the bounds both have; a bound that only one has
 /// would break the order of the counts.
 fn add_buckets(merged: &mut Vec<(f64, f64)>, growth: impl Iterator<Item = (f64, f64)>) {
-    let growth: Vec<(f64, f64)> = growth.collect();
     if merged.is_empty() {
-        *merged = growth;
+        merged.extend(growth);
+        return;
+    }
+    let growth: Vec<(f64, f64)> = growth.collect();
+    if merged.len() == growth.len() && merged.iter().zip(&growth).all(|(a, b)| a.0 == b.0) {
+        merged.iter_mut().zip(growth).for_each(|(sum, more)| sum.1 += more.1);
         return;
     }
     merged.retain_mut(|(bound, count)| match growth.iter().find(|g| g.0 == *bound) {

@@ -48,12 +48,10 @@ pub(super) struct Buckets {
 
 impl Buckets {
     /// Counts of `self` less those of `earlier`, with the upper bounds.
-    pub(super) fn less(&self, earlier: &Buckets) -> impl Iterator<Item = (f64, f64)> {
+    pub(super) fn less<'a>(&'a self, earlier: &'a Buckets) -> impl Iterator<Item = (f64, f64)> + 'a {
         let count =
             |b: &Buckets, i: usize| b.raw.buckets.get(i).map_or(0.0, |x| x.1) + b.before.as_ref().map_or(0.0, |o| o[i]);
-        let (newer, older) = (self.clone(), earlier.clone());
-        (0..self.raw.buckets.len())
-            .map(move |i| (newer.raw.buckets[i].0, (count(&newer, i) - count(&older, i)).max(0.0)))
+        (0..self.raw.buckets.len()).map(move |i| (self.raw.buckets[i].0, (count(self, i) - count(earlier, i)).max(0.0)))
     }
 
     fn total(&self, i: usize) -> f64 {
@@ -68,8 +66,8 @@ pub(super) enum Value {
     Level(f64),
     /// A running total with resets taken out.
     Total(f64),
-    /// Running bucket counts.
-    Counts(Buckets),
+    /// Running bucket counts; boxed, since most points are plain numbers.
+    Counts(Box<Buckets>),
 }
 
 impl Value {
@@ -158,7 +156,7 @@ impl Track {
             Reading::Counter(_) => self.points.push_back(Point { at, value: Value::Total(0.0) }),
             Reading::Histogram(h) => {
                 let zero = Histogram { buckets: h.buckets.iter().map(|b| (b.0, 0.0)).collect() };
-                let value = Value::Counts(Buckets { raw: Arc::new(zero), before: None });
+                let value = Value::Counts(Box::new(Buckets { raw: Arc::new(zero), before: None }));
                 self.points.push_back(Point { at, value });
             }
             Reading::Gauge(_) => {}
@@ -241,7 +239,7 @@ impl Track {
         if !well_formed(raw) {
             return Err(Arrival::Refused);
         }
-        let fresh = Buckets { raw: Arc::clone(raw), before: None };
+        let fresh = Box::new(Buckets { raw: Arc::clone(raw), before: None });
         let Some(Point { at: before, value: Value::Counts(newest) }) = self.points.back() else {
             self.points.clear();
             return Ok((Value::Counts(fresh), true));
@@ -271,7 +269,8 @@ impl Track {
         } else {
             newest.before.clone()
         };
-        Ok((Value::Counts(Buckets { raw: Arc::clone(raw), before }), reset || grown > 0.0))
+        let value = Value::Counts(Box::new(Buckets { raw: Arc::clone(raw), before }));
+        Ok((value, reset || grown > 0.0))
     }
 
     fn trim(&mut self, keep: Time, most: usize) {
@@ -289,9 +288,26 @@ impl Track {
         }
     }
 
-    /// Index of the newest point taken at or before `at`.
-    pub(super) fn at_or_before(&self, at: Time) -> Option<usize> {
-        self.points.partition_point(|p| p.at <= at).checked_sub(1)
+    /// Walks through the points, from the newest taken at or before `start` on.
+    pub(super) fn walk(&self, start: Time) -> Walk<'_> {
+        Walk { points: &self.points, next: self.points.partition_point(|p| p.at <= start) }
+    }
+}
+
+/// A place among the points of a track that only moves on.
+#[derive(Debug, Clone)]
+pub(super) struct Walk<'a> {
+    points: &'a VecDeque<Point>,
+    next: usize,
+}
+
+impl Walk<'_> {
+    /// Index of the newest point taken at or before `at`, which is no earlier than the last one asked for.
+    pub(super) fn at_or_before(&mut self, at: Time) -> Option<usize> {
+        while self.points.get(self.next).is_some_and(|p| p.at <= at) {
+            self.next += 1;
+        }
+        self.next.checked_sub(1)
     }
 }
 
