@@ -1,0 +1,1 @@
+//! Guests written against the byte-level contract alone.
