@@ -4,10 +4,11 @@
 //! core's) and never acts on one.
 
 mod live;
-pub mod page;
+mod page;
 mod spec;
 
 pub use live::{connect, fixed};
+pub use page::{MAX_SAMPLES, PageError, engine_samples, page_samples};
 pub use spec::{Across, EngineSpec, ExpositionSpec, Scheme, SignalSpec, SourceSpec, Within};
 
 use trimtab_control::sample::Sample;

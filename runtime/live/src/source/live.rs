@@ -76,7 +76,7 @@ impl From<ClientError> for ReadError {
 }
 
 fn unreadable(place: String, error: &PageError) -> ReadError {
-    ReadError { code: error.code, place, message: clean(&error.to_string(), MOST_TEXT) }
+    ReadError { code: error.code(), place, message: clean(&error.to_string(), MOST_TEXT) }
 }
 
 struct EngineSource {
