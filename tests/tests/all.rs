@@ -5,6 +5,7 @@
 
 mod e2e;
 mod guests;
-mod place;
 mod policies;
 mod tidy;
+
+use trimtab_tests::place;
