@@ -22,6 +22,7 @@ use trimtab_control::time::Time;
 
 use database::Database;
 use lock::DirectoryLock;
+pub(crate) use lock::random_hex;
 use writer::Writer;
 
 /// Audit lines that are kept, the newest.

@@ -5,7 +5,7 @@
 //! because the daemon restarted.
 
 mod dry_run;
-mod process;
+pub mod process;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -87,6 +87,12 @@ pub trait Target: Send + Sync {
     /// draining replica is done. Called after each scrape round with what is known.
     fn note_work(&self, work: &[(Arc<str>, f64, Time)]) {
         let _ = work;
+    }
+
+    /// Ends its replicas and forgets them, for a daemon that is told to leave nothing behind. Takes some seconds at most;
+    /// the target is of no use afterwards. Targets whose replicas are not their own do nothing.
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

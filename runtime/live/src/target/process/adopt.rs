@@ -1,0 +1,84 @@
+//! Finding replicas again after a restart of the daemon.
+//!
+//! For: joining the records of one pool with the processes of this host: by number and start time where they were
+//! recorded, else by the token that each carries. A process that carries the marks of this pool and has no record (the
+//! state file was lost) is a replica all the same. Never starts, signals or ends anything. Blocks.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::host::{self, Found, Marks};
+use super::life::Process;
+use super::record::{Identity, Kept, Phase};
+
+/// For a process that an earlier daemon has just started to carry its new environment: the lock on the state directory
+/// is let go an instant earlier.
+const APPEAR: Duration = Duration::from_millis(100);
+
+/// What there is of a pool.
+#[derive(Debug, Default)]
+pub(super) struct Adopted {
+    /// This boot of the host.
+    pub(super) boot: String,
+    /// Every record, and its process where it runs.
+    pub(super) kept: Vec<(Kept, Option<Identity>)>,
+    /// Those that run without a record.
+    pub(super) strays: Vec<(Marks, Identity)>,
+    /// Everything that runs, by the replica's name.
+    pub(super) running: Vec<(String, Process)>,
+}
+
+/// Looks for the replicas of `pool` (`NS/NAME/POOL`). `log`: where the output of a replica is, by its name.
+pub(super) fn adopt(
+    pool: &str,
+    state: &str,
+    records: Vec<Kept>,
+    log: &dyn Fn(&str) -> PathBuf,
+) -> io::Result<Adopted> {
+    let ours = || -> io::Result<Vec<Found>> {
+        Ok(host::find(state)?.into_iter().filter(|found| found.marks.pool == pool).collect())
+    };
+    let mut found = ours()?;
+    let started = |kept: &Kept| kept.phase != Phase::Intended || found.iter().any(|f| f.marks.token == kept.token);
+    if !records.iter().all(started) {
+        std::thread::sleep(APPEAR);
+        found = ours()?;
+    }
+    let boot = host::boot_id();
+    let mut adopted = Adopted { boot: boot.clone(), ..Adopted::default() };
+    for kept in records {
+        let process = recorded(&kept, &boot, log).or_else(|| marked(&kept, &found, log));
+        found.retain(|found| found.marks.token != kept.token);
+        let identity = process.as_ref().map(|process| identity(process, &boot));
+        adopted.running.extend(process.map(|process| (kept.name.clone(), process)));
+        adopted.kept.push((kept, identity));
+    }
+    for Found { pid, start, marks } in found {
+        let Some(process) = Process::adopt(pid, start, &marks.token, log(&marks.name)) else { continue };
+        if !adopted.running.iter().any(|(name, _)| *name == marks.name) {
+            adopted.strays.push((marks.clone(), identity(&process, &boot)));
+            adopted.running.push((marks.name, process));
+        }
+    }
+    Ok(adopted)
+}
+
+/// The process that was recorded, if that very one runs.
+fn recorded(kept: &Kept, boot: &str, log: &dyn Fn(&str) -> PathBuf) -> Option<Process> {
+    let process = kept.process.as_ref().filter(|process| process.boot == boot)?;
+    Process::adopt(process.pid, process.start, &kept.token, log(&kept.name))
+}
+
+/// The process that was started and not recorded any more.
+fn marked(kept: &Kept, found: &[Found], log: &dyn Fn(&str) -> PathBuf) -> Option<Process> {
+    if kept.phase != Phase::Intended {
+        return None;
+    }
+    let newest = found.iter().filter(|found| found.marks.token == kept.token).max_by_key(|found| found.start)?;
+    Process::adopt(newest.pid, newest.start, &kept.token, log(&kept.name))
+}
+
+pub(super) fn identity(process: &Process, boot: &str) -> Identity {
+    Identity { pid: process.pid, start: process.start, boot: boot.to_owned() }
+}

@@ -1,0 +1,189 @@
+//! One running process and what it has started: signalled, watched, reaped.
+//!
+//! For: never signalling a process that only has the number of one of ours. Each is pinned (pidfd) before it is looked
+//! at, and signalled through that pin. Never starts a process, and never ends one that it was not told to.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::spawn_blocking;
+
+use super::host;
+
+/// What the first process of a session leaves behind is asked to end, and ended after so long.
+const LEFTOVERS: Duration = Duration::from_secs(10);
+/// Between two looks at what is left.
+const LOOK: Duration = Duration::from_millis(50);
+/// After KILL; a process that the kernel holds may take longer, and is then let be.
+const AFTER_KILL: Duration = Duration::from_secs(2);
+
+/// A replica's process, the first of its session.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) start: u64,
+    pub(super) log: PathBuf,
+    /// Where its output begins in the log.
+    pub(super) log_from: u64,
+    /// It is a child of this process: its end has to be collected, and its status is known.
+    pub(super) child: bool,
+    token: String,
+    pin: Arc<OwnedFd>,
+}
+
+/// How a process ended: a line for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) how: String,
+    /// The last that it printed, escaped.
+    pub(super) output: String,
+}
+
+impl Process {
+    /// A child that was just started and not waited for: its number cannot have gone to another.
+    pub(super) fn child(pid: i32, token: &str, log: PathBuf, log_from: u64) -> io::Result<Process> {
+        let pin = Arc::new(pin(pid)?);
+        let start = host::stat(pid).map(|stat| stat.start);
+        let start = start.ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat cannot be read")))?;
+        Ok(Process { pid, start, log, log_from, child: true, token: token.into(), pin })
+    }
+
+    /// A process that was there before; none: it has ended, and its number may be another's.
+    pub(super) fn adopt(pid: i32, start: u64, token: &str, log: PathBuf) -> Option<Process> {
+        let pin = Arc::new(pin(pid).ok()?);
+        let there = host::stat(pid).is_some_and(|stat| stat.start == start && !stat.ended);
+        there.then(|| Process { pid, start, log, log_from: 0, child: false, token: token.into(), pin })
+    }
+
+    /// Signals it and what it has started: everything in its session, and everything that carries its token. Blocks.
+    pub(super) fn signal(&self, signal: Signal) {
+        // An error: it ended in the meantime, which is as good.
+        let _ = pidfd_send_signal(&self.pin, signal);
+        for member in self.others() {
+            let _ = pidfd_send_signal(member, signal);
+        }
+    }
+
+    /// Pins of what it has started and has not ended. Blocks.
+    fn others(&self) -> Vec<OwnedFd> {
+        let member = |pid: i32| {
+            let before = host::stat(pid).filter(|stat| pid != self.pid && !stat.ended)?;
+            let theirs = |stat: host::Stat| {
+                let in_session = stat.session == self.pid && self.holds_its_number();
+                in_session || host::marks(pid).is_some_and(|marks| marks.token == self.token)
+            };
+            if !theirs(before) {
+                return None;
+            }
+            let pin = pin(pid).ok()?;
+            // Looked at again now that the number cannot change hands.
+            let now = host::stat(pid).filter(|now| now.start == before.start && !now.ended)?;
+            theirs(now).then_some(pin)
+        };
+        host::pids().unwrap_or_default().into_iter().filter_map(member).collect()
+    }
+
+    /// True while no other process can have its number: it runs, or its end was not collected yet.
+    fn holds_its_number(&self) -> bool {
+        host::stat(self.pid).is_some_and(|stat| stat.start == self.start)
+    }
+
+    fn runs(&self) -> bool {
+        host::stat(self.pid).is_some_and(|stat| stat.start == self.start && !stat.ended)
+    }
+
+    /// Waits until it has ended and nothing that it started is left; collects it where it is a child. Leftovers are
+    /// asked to end, then ended: they would hold the GPU and the port that the next one needs.
+    pub(super) async fn ended(self: Arc<Self>) -> End {
+        let began = Instant::now();
+        self.first_ended().await;
+        let lasted = began.elapsed();
+        let leader = self.clone();
+        // A panic in there was reported by the panic hook; the process has ended all the same.
+        spawn_blocking(move || {
+            leader.sweep();
+            let how = leader.collect(lasted);
+            End { how, output: super::log::tail(&leader.log, leader.log_from) }
+        })
+        .await
+        .unwrap_or_else(|_| End { how: "ended".into(), output: String::new() })
+    }
+
+    async fn first_ended(&self) {
+        if let Ok(pin) = AsyncFd::with_interest(self.pin.clone(), Interest::READABLE)
+            && pin.readable().await.is_ok()
+        {
+            return;
+        }
+        // A kernel whose pins cannot be waited for.
+        while self.runs() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn sweep(&self) {
+        let began = Instant::now();
+        let mut asked = false;
+        loop {
+            let left = self.others();
+            let patient = began.elapsed() < LEFTOVERS;
+            if left.is_empty() || began.elapsed() > LEFTOVERS + AFTER_KILL {
+                return;
+            }
+            if !asked || !patient {
+                for member in left {
+                    let _ = pidfd_send_signal(member, if patient { Signal::TERM } else { Signal::KILL });
+                }
+                asked = true;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn collect(&self, lasted: Duration) -> String {
+        let lasted = format!("{:.1} s", lasted.as_secs_f64());
+        if !self.child {
+            return "ended".into();
+        }
+        match waitid(WaitId::PidFd(self.pin.as_fd()), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => format!("exited with status {code} after {lasted}"),
+                (_, Some(signal)) => format!("was ended by signal {signal} after {lasted}"),
+                _ => format!("ended after {lasted}"),
+            },
+            Ok(None) | Err(_) => format!("ended after {lasted}"),
+        }
+    }
+}
+
+/// Asks all to end, waits up to `patience`, ends those that are left.
+pub(super) async fn end_all(processes: Vec<Arc<Process>>, patience: Duration) {
+    let end = move || {
+        let all = |signal| processes.iter().for_each(|process| process.signal(signal));
+        let wait = |patience: Duration| {
+            let began = Instant::now();
+            while processes.iter().any(|p| p.runs() || !p.others().is_empty()) && began.elapsed() < patience {
+                std::thread::sleep(LOOK);
+            }
+            began.elapsed() < patience
+        };
+        all(Signal::TERM);
+        if !wait(patience) {
+            all(Signal::KILL);
+            wait(AFTER_KILL);
+        }
+    };
+    // A panic in there was reported by the panic hook.
+    let _ = spawn_blocking(end).await;
+}
+
+fn pin(pid: i32) -> io::Result<OwnedFd> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
