@@ -35,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::modules::{ModuleEvent, Modules, ModulesConfig, ModulesError};
 use crate::stages::{self, Fit};
 use crate::store::{Store, StoreError};
+use crate::target::Processes;
 use supervisor::Supervisor;
 use view::Shared;
 use wiring::Environment;
@@ -156,10 +157,12 @@ impl Prepared {
     pub fn start(self, stop_replicas: bool) -> Running {
         let metrics = Arc::clone(&self.shared.metrics);
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
+        let processes = Processes::open(&self.store, &self.clock);
+        let environment = Environment { client: Client::new(), processes, clock: self.clock, store: self.store, metrics };
         let common = Common {
             arbiter: Arc::new(Mutex::new(Arbiter::new())),
             permits: Arc::new(Semaphore::new((2 * cores).clamp(4, 32))),
-            environment: Environment { client: Client::new(), clock: self.clock, store: self.store, metrics },
+            environment,
             dry_run: self.dry_run,
         };
         let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.standing);

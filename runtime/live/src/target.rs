@@ -5,8 +5,10 @@
 //! because the daemon restarted.
 
 mod dry_run;
-pub mod process;
+mod process;
 mod webhook;
+
+pub use process::Processes;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -70,16 +72,6 @@ pub trait Target: Send + Sync {
     /// Accepts the totals of an action. Idempotent; returns when they are accepted, not when replicas are ready.
     fn apply<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<(), TargetError>>;
 
-    /// Lets go of its replicas, which stay as they are, so that another connection to the pool can take them over.
-    fn release(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    /// Ends its replicas, for good; at most a few seconds. Targets whose replicas are not this host's do nothing.
-    fn stop(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
     /// Where its replicas answer now. Never waits for longer than a fraction of a second: clients ask often.
     fn endpoints(&self) -> BoxFuture<'_, Vec<Endpoint>>;
 
@@ -107,17 +99,18 @@ pub enum TargetSpec {
     DryRun(DryRunSpec),
 }
 
-/// The target that a manifest describes. What already runs in its name is found again.
-pub fn connect(
+/// The target that a manifest describes. What already runs in its name has been found again when this returns.
+pub async fn connect(
     id: &WorkloadId,
     pool: &str,
     spec: &TargetSpec,
+    processes: &Processes,
     client: &Client,
     store: &Store,
     clock: &Clock,
 ) -> Arc<dyn Target> {
     match spec {
-        TargetSpec::Process(_) => todo!(),
+        TargetSpec::Process(spec) => processes.connect(id, pool, spec).await,
         TargetSpec::Webhook(spec) => webhook::connect(id, pool, spec, client, store, clock),
         TargetSpec::DryRun(spec) => dry_run::connect(id, pool, spec, store, clock),
     }

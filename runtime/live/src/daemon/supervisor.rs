@@ -23,7 +23,6 @@ use super::workload::{Common, INBOX, Workload};
 use crate::hints::Hints;
 use crate::manifest::{self, Place, Problem, Scaler, Standing, Step};
 use crate::stages::{self, Fit};
-use crate::target::Target;
 
 /// Quiet time that ends a storm of file events, and the longest a storm delays a look.
 const DEBOUNCE: Duration = Duration::from_millis(150);
@@ -100,11 +99,11 @@ impl Supervisor {
         let (events, event_inbox) = mpsc::channel(INBOX);
         let steward =
             Steward::new(Arc::clone(&held), Arc::clone(&self.shared), events, Arc::clone(scaler), generation, fits);
-        let workload = Workload::new(held, self.common.clone(), Arc::clone(scaler), order_inbox, event_inbox);
         let (manifests, manifest_inbox) = watch::channel(Arc::clone(scaler));
         let stop = CancellationToken::new();
+        let (common, first) = (self.common.clone(), Arc::clone(scaler));
         let tasks = vec![
-            tokio::spawn(workload.run(stop.clone())),
+            tokio::spawn(Workload::start(held, common, first, order_inbox, event_inbox, stop.clone())),
             tokio::spawn(steward.run(manifest_inbox, stop.clone())),
         ];
         tracing::info!(workload = %id, place = %scaler.place, "workload starts");
@@ -241,13 +240,11 @@ impl Supervisor {
         for member in self.members.values() {
             member.stop.cancel();
         }
-        let targets: Vec<Arc<dyn Target>> =
-            self.members.values().flat_map(|member| member.seat.targets.load().iter().cloned().collect::<Vec<_>>()).collect();
         for (_, member) in std::mem::take(&mut self.members) {
             member.end(deadline).await;
         }
         if stop_replicas {
-            futures_util::future::join_all(targets.iter().map(|target| target.stop())).await;
+            self.common.environment.processes.stop_all().await;
         }
         let _ = timeout_at(deadline + Duration::from_millis(200), self.common.environment.store.flush()).await;
     }

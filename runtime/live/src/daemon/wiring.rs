@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::scrape::Scraper;
 use crate::source::{self, SourceSpec};
 use crate::store::Store;
-use crate::target::{self, Endpoint, Target, TargetReport, TargetSpec};
+use crate::target::{self, Endpoint, Processes, Target, TargetReport, TargetSpec};
 
 /// Notes shown of one workload.
 const NOTES: usize = 32;
@@ -34,6 +34,7 @@ const NOTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Environment {
     pub(crate) client: Client,
+    pub(crate) processes: Processes,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) metrics: Arc<Metrics>,
@@ -79,14 +80,14 @@ impl Latest {
 }
 
 impl Wiring {
-    pub(super) fn connect(
+    pub(super) async fn connect(
         scaler: &Scaler,
         held: &Arc<Held>,
         environment: &Environment,
         outcomes: &mpsc::Sender<Outcome>,
     ) -> Wiring {
         let targets = scaler.targets.iter();
-        let hands = targets.map(|(pool, spec)| Hand::connect(pool, spec, held, environment, outcomes)).collect();
+        let hands = join_all(targets.map(|(pool, spec)| Hand::connect(pool, spec, held, environment, outcomes))).await;
         Wiring { hands, scraper: scraper(scaler, environment), sources: sources(scaler) }
     }
 
@@ -105,17 +106,15 @@ impl Wiring {
             let same = before.iter().position(|hand| *hand.pool == **pool && hand.spec == *spec);
             kept.push(same.map(|index| before.swap_remove(index)));
         }
-        // Targets that go let go of their replicas before others take them over.
-        held.seat.targets.store(Arc::default());
-        let mut gone = Vec::new();
-        for hand in before {
-            hand.target.release().await;
-            gone.push(hand.pool);
+        for ((pool, spec), hand) in scaler.targets.iter().zip(kept) {
+            // The hand of before is let go when the new one is there: a target that knows the pool goes on with it.
+            let hand = match hand {
+                Some(hand) => hand,
+                None => Hand::connect(pool, spec, held, environment, outcomes).await,
+            };
+            self.hands.push(hand);
         }
-        let targets = scaler.targets.iter().zip(kept);
-        self.hands = targets
-            .map(|((pool, spec), hand)| hand.unwrap_or_else(|| Hand::connect(pool, spec, held, environment, outcomes)))
-            .collect();
+        let gone: Vec<Arc<str>> = before.into_iter().map(|hand| hand.pool).collect();
         let wanted = sources(scaler);
         if wanted != self.sources || !gone.is_empty() {
             self.scraper = scraper(scaler, environment);
@@ -237,15 +236,15 @@ fn scraper(scaler: &Scaler, environment: &Environment) -> Scraper {
 }
 
 impl Hand {
-    fn connect(
+    async fn connect(
         pool: &str,
         spec: &TargetSpec,
         held: &Arc<Held>,
         environment: &Environment,
         outcomes: &mpsc::Sender<Outcome>,
     ) -> Hand {
-        let Environment { client, clock, store, .. } = environment;
-        let target = target::connect(&held.id, pool, spec, client, store, clock);
+        let Environment { client, clock, store, processes, .. } = environment;
+        let target = target::connect(&held.id, pool, spec, processes, client, store, clock).await;
         let executor = Executor::start(Arc::clone(&target), Arc::clone(held), outcomes.clone());
         Hand { pool: pool.into(), spec: spec.clone(), target, executor, report: Arc::default(), asking: None }
     }

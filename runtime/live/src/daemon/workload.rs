@@ -59,24 +59,29 @@ pub(super) struct Workload {
 }
 
 impl Workload {
-    pub(super) fn new(
+    /// Connects a workload, and runs it until told to stop.
+    pub(super) async fn start(
         held: Arc<Held>,
         common: Common,
         scaler: Arc<Scaler>,
         orders: mpsc::Receiver<Order>,
         events: mpsc::Receiver<Event>,
-    ) -> Workload {
+        stop: CancellationToken,
+    ) {
         let (report_outcome, outcomes) = mpsc::channel(INBOX);
-        let wiring = Wiring::connect(&scaler, &held, &common.environment, &report_outcome);
+        let wiring = tokio::select! {
+            () = stop.cancelled() => return,
+            wiring = Wiring::connect(&scaler, &held, &common.environment, &report_outcome) => wiring,
+        };
         let schedule = Schedule::new(&scaler.config, &held.with(|c| c.needs()), Instant::now());
         let mut workload =
             Workload { held, common, scaler, wiring, schedule, orders, events, outcomes, report_outcome };
         workload.settle();
-        workload
+        workload.run(stop).await;
     }
 
-    /// Runs until told to stop. The workload's memory is kept at the end.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// The workload's memory is kept at the end.
+    async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
