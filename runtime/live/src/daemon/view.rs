@@ -165,3 +165,25 @@ impl Daemon {
         &self.shared.metrics
     }
 }
+
+#[cfg(test)]
+impl Daemon {
+    /// A daemon that shows these views and takes no order.
+    pub(crate) fn showing(views: Vec<View>, problems: Vec<Problem>, modules: Modules) -> Daemon {
+        let seat = |view: View| {
+            let (orders, _) = mpsc::channel(1);
+            let id = view.id.clone();
+            (
+                id,
+                Arc::new(Seat {
+                    view: ArcSwap::from_pointee(view),
+                    orders,
+                    targets: ArcSwap::from_pointee(Vec::new()),
+                }),
+            )
+        };
+        let seats = ArcSwap::from_pointee(views.into_iter().map(seat).collect());
+        let problems = ArcSwap::from_pointee(problems);
+        Daemon { shared: Arc::new(Shared { seats, problems, modules, metrics: Arc::default() }) }
+    }
+}
