@@ -393,7 +393,9 @@ impl Written {
 }
 
 fn written() -> impl Strategy<Value = Written> {
-    let labels = proptest::collection::btree_map("[a-zA-Z][a-zA-Z0-9_]{0,8}", any::<String>(), 0..5)
+    // Any text, and text of what has a meaning on a page.
+    let value = prop_oneof![any::<String>(), "[n\\\\\"\n}{,=# ü]{0,8}"];
+    let labels = proptest::collection::btree_map("[a-zA-Z][a-zA-Z0-9_]{0,8}", value, 0..5)
         .prop_map(|map| map.into_iter().collect::<Vec<_>>())
         .prop_shuffle();
     let name = prop_oneof![
