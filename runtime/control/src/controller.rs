@@ -5,6 +5,7 @@
 //! wrong is part of the decision.
 
 mod cases;
+mod doubts;
 mod fleet;
 mod orders;
 mod record;
@@ -22,7 +23,7 @@ use crate::pipeline::{self, Chain, Commit};
 use crate::policy::{Fault, MetricNeed, Observation, Target, Tier};
 use crate::sample::Intake;
 use crate::saved::{Saved, SavedFacts};
-use crate::series::{Answered, Limits, Windows};
+use crate::series::{Limits, Windows};
 use crate::signals::{Across, Within};
 use crate::time::{Span, Time};
 
@@ -348,49 +349,4 @@ fn dropped(case: &guardrails::Case<'_>, after: Counts, violation: &check::Violat
         standby_to: case.present.standby,
         why: format!("decision dropped: {violation}"),
     }
-}
-
-/// Whether a signal ever had a value, ready-made or from all its parts.
-fn was_seen(signal: &str, seen: &BTreeSet<String>) -> bool {
-    crate::signals::answerable(signal, &|raw| seen.contains(raw))
-}
-
-/// Whether the chain uses the series a need stands for: required, or optional and once seen.
-fn in_use(need: &MetricNeed, seen: &BTreeSet<String>) -> bool {
-    need.required || was_seen(&need.signal, seen)
-}
-
-/// What is wrong with a series, to follow its name; none: it is good enough to go down by.
-fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool) -> Option<String> {
-    use crate::decision::InputKind::{Fresh, Missing, Partial, Reset, Stale, Suspicious};
-    let input = &answered.input;
-    let age = input.age.unwrap_or(Span(0));
-    let fault = match input.kind {
-        Fresh | Reset if answered.cut => {
-            format!("more than {} series: part of it was left out", crate::series::MAX_SERIES)
-        }
-        Fresh | Reset => return None,
-        Missing if !(someone || (never && need.required)) => return None,
-        Missing => "no data".to_owned(),
-        Stale if answered.garbled.is_empty() => format!("stale, {age} old"),
-        Stale => format!("stale, {age} old: {} give no possible number", first_few(answered.garbled.iter().cloned())),
-        Partial => {
-            let share = input.coverage * 100.0;
-            format!("only {share:.0} % of the replicas answer, not {}", first_few(answered.late.iter().cloned()))
-        }
-        Suspicious => {
-            let frozen = answered.frozen.iter();
-            let frozen = frozen.map(|(id, still)| format!("{id} works, and its counters have stood still for {still}"));
-            let garbled = answered.garbled.iter().map(|id| format!("{id} gives no possible number"));
-            format!("suspicious: {}", first_few(frozen.chain(garbled)))
-        }
-    };
-    Some(fault)
-}
-
-/// At most three, and how many more.
-fn first_few(mut all: impl Iterator<Item = String>) -> String {
-    let few: Vec<String> = all.by_ref().take(3).collect();
-    let more = all.count();
-    if more > 0 { format!("{} and {more} more", few.join(", ")) } else { few.join(", ") }
 }

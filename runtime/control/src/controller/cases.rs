@@ -4,16 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Controller, complaint, in_use};
-use crate::decision::InputKind;
+use super::Controller;
 use crate::guardrails::{Awake, Case, Counts, Zero};
-use crate::policy::MetricNeed;
 use crate::sample::ReplicaState;
-use crate::series::Answered;
 use crate::time::Time;
-
-/// Most faults told in one line.
-const MOST_FAULTS: usize = 4;
 
 impl Controller {
     /// What was last asked for: on its way, else taken since the target's newest report, else as the target knows it.
@@ -79,43 +73,6 @@ impl Controller {
             .collect()
     }
 
-    /// Why each pool may not go down; a pool that may is not named. `needs` are those of the chain.
-    pub(super) fn doubts(
-        &self,
-        needs: &[MetricNeed],
-        answered: &[Vec<Answered>],
-        failed: Option<&String>,
-    ) -> BTreeMap<String, String> {
-        let seen = self.windows.seen();
-        let ready = |pool: &str| self.fleet.count(pool, ReplicaState::Ready);
-        let someone = self.config.pools.iter().any(|p| ready(&p.name) > 0);
-        let mut bad = Vec::new();
-        let mut uses_any = false;
-        for (need, series) in needs.iter().zip(answered).filter(|(need, _)| in_use(need, seen)) {
-            uses_any = true;
-            let never = !super::was_seen(&need.signal, seen);
-            for one in series {
-                // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others. Nor is one
-                // whose replicas are all silent.
-                let pool = one.input.labels.iter().find(|(name, _)| name == "pool").map(|(_, pool)| pool.as_str());
-                let asked = pool.map_or(someone, |pool| ready(pool) > 0);
-                let only = pool.filter(|_| one.input.kind == InputKind::Missing);
-                bad.extend(complaint(one, need, never, asked).map(|fault| (fault, need.signal.as_str(), only)));
-            }
-        }
-        self.config
-            .pools
-            .iter()
-            .filter_map(|pool| {
-                let nobody = uses_any && ready(&pool.name) == 0 && self.present(&pool.name).serving > 0;
-                let about = bad.iter().filter(|(.., only)| only.is_none_or(|only| only == pool.name));
-                let why = failed.cloned().or_else(|| told(about.map(|(fault, signal, _)| (fault.as_str(), *signal))));
-                let why = why.or_else(|| nobody.then(|| "no replica is ready, so there is no data".to_owned()))?;
-                Some((pool.name.clone(), why))
-            })
-            .collect()
-    }
-
     /// Keeps since when the chain has proposed zero while nothing ran or waited.
     pub(super) fn note_idleness(&mut self, numbers: &[Counts], answered: bool, now: Time) {
         let limits = self.limits();
@@ -145,23 +102,4 @@ impl Controller {
         }
         first
     }
-}
-
-/// What is wrong, each fault once with the signals it concerns; none: nothing is.
-fn told<'a>(faults: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
-    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (fault, signal) in faults {
-        match found.iter_mut().find(|(known, _)| *known == fault) {
-            Some((_, signals)) if signals.contains(&signal) => {}
-            Some((_, signals)) => signals.push(signal),
-            None => found.push((fault, vec![signal])),
-        }
-    }
-    let more = found.len().saturating_sub(MOST_FAULTS);
-    let mut lines: Vec<String> =
-        found.iter().take(MOST_FAULTS).map(|(fault, signals)| format!("{}: {fault}", signals.join(", "))).collect();
-    if more > 0 {
-        lines.push(format!("and {more} more"));
-    }
-    (!lines.is_empty()).then(|| lines.join("; "))
 }

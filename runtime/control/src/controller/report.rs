@@ -3,6 +3,7 @@
 //! For: `status`, metrics and people. Never changes anything.
 
 use super::Controller;
+use super::doubts::{first_few, in_use};
 use crate::decision::{InputKind, Rule};
 use crate::sample::ReplicaState;
 use crate::saved::Slot;
@@ -92,7 +93,7 @@ impl Controller {
         };
         // An optional series that was never seen is no complaint.
         let needs = self.chain.needs();
-        let used = |signal: &str| needs.iter().any(|n| n.signal == signal && super::in_use(n, self.windows.seen()));
+        let used = |signal: &str| needs.iter().any(|n| n.signal == signal && in_use(n, self.windows.seen()));
         let bad: Vec<String> = last
             .inputs
             .iter()
@@ -101,7 +102,7 @@ impl Controller {
             .collect();
         if !silent.is_empty() {
             let lasting = self.limits().silent_after;
-            let names = super::first_few(silent.iter().map(ToString::to_string));
+            let names = first_few(silent.iter().map(ToString::to_string));
             let message = format!("no good data for {lasting}, so they no longer count and go first: {names}");
             return condition(kind, false, "SilentReplicas", message);
         }

@@ -7,38 +7,34 @@ use super::{Case, Counts, Ruling};
 use crate::config::{Rate, Step};
 
 pub(super) fn apply(case: &Case<'_>, wanted: Counts) -> Ruling {
-    if case.order.is_some() || wanted.serving == case.present.serving {
+    let present = case.present.serving;
+    if case.order.is_some() || wanted.serving == present {
         return None;
     }
-    let (present, per, most) = (case.present.serving, limit(case, wanted.serving)?.per, left(case, wanted.serving)?);
-    let serving = if wanted.serving > present {
-        wanted.serving.min(present.saturating_add(most))
+    let up = wanted.serving > present;
+    let rate = if up { case.up? } else { case.down };
+    let (most, used) = window(case, rate, up);
+    let left = most.saturating_sub(used);
+    let serving = if up {
+        wanted.serving.min(present.saturating_add(left))
     } else {
-        wanted.serving.max(present.saturating_sub(most))
+        wanted.serving.max(present.saturating_sub(left))
     };
-    Some((case.fit(Counts { serving, ..wanted }), format!("{most} left of the step per {per}")))
+    let (way, per) = (if up { "up" } else { "down" }, rate.per);
+    Some((case.fit(Counts { serving, ..wanted }), format!("at most {most} {way} within {per}, {used} of them used")))
 }
 
-fn limit(case: &Case<'_>, goal: u32) -> Option<Rate> {
-    if goal > case.present.serving { case.up } else { Some(case.down) }
-}
-
-/// Replicas that the window still allows in the direction of `goal`.
-fn left(case: &Case<'_>, goal: u32) -> Option<u32> {
-    let rate = limit(case, goal)?;
+/// Replicas that the window allows one way, and those it has seen already.
+fn window(case: &Case<'_>, rate: Rate, up: bool) -> (u32, u32) {
     let start = case.now - rate.per;
     let mut base = None;
     let mut used = 0_u32;
     for change in case.changes.iter().filter(|c| c.at > start) {
         base = base.or(Some(change.from));
-        let moved = if goal > case.present.serving {
-            change.to.saturating_sub(change.from)
-        } else {
-            change.from.saturating_sub(change.to)
-        };
-        used = used.saturating_add(moved);
+        let (low, high) = if up { (change.from, change.to) } else { (change.to, change.from) };
+        used = used.saturating_add(high.saturating_sub(low));
     }
-    Some(step(rate.max_step, base.unwrap_or(case.present.serving)).saturating_sub(used))
+    (step(rate.max_step, base.unwrap_or(case.present.serving)), used)
 }
 
 /// The step in replicas.

@@ -52,6 +52,7 @@ pub(super) struct Fleet {
     rolling: bool,
     mood: OutcomeState,
     hangs: bool,
+    swallows: bool,
     pub(super) late: bool,
     born: u32,
     replicas: Vec<One>,
@@ -73,6 +74,7 @@ impl Fleet {
             rolling: false,
             mood: OutcomeState::Applied,
             hangs: false,
+            swallows: false,
             late: false,
             born: 0,
             replicas: Vec::new(),
@@ -127,14 +129,14 @@ impl Fleet {
     }
 
     fn behave(&mut self, how: &str) -> Result<(), String> {
-        self.hangs = how == "hangs";
+        (self.hangs, self.swallows) = (how == "hangs", how == "swallows");
         match how {
             "applies" => self.mood = OutcomeState::Applied,
             "refuses" => self.mood = OutcomeState::Refused,
             "fails" => self.mood = OutcomeState::Failed,
             "rolls" => self.rolling = true,
             "settles" => self.rolling = false,
-            "hangs" => {}
+            "hangs" | "swallows" => {}
             _ => return Err(format!("a target never {how}")),
         }
         Ok(())
@@ -271,6 +273,9 @@ impl Fleet {
         if self.mood == OutcomeState::Applied {
             (self.desired, self.standby) = (action.serving, action.standby);
             self.settle(&action.remove_first, now);
+        }
+        if self.swallows {
+            return None;
         }
         let (decision, pool) = (action.decision.clone(), action.pool.clone());
         Some(Outcome { decision, pool, state: self.mood, message: String::new() })
