@@ -103,7 +103,10 @@ fn a_frozen_page_that_thaws_makes_no_rush_of_arrivals() {
 
 #[test]
 fn a_long_prompt_and_an_idle_engine_are_not_suspicious() {
-    for healthy in ["stall default/*", "signal default queue-depth=0 active-sequences=0 requests-completed=+0/s"] {
+    let only_kv = "without default/* engine-steps\nstall default/*";
+    for healthy in
+        [only_kv, "stall default/*", "signal default queue-depth=0 active-sequences=0 requests-completed=+0/s"]
+    {
         let text = format!("{}{healthy}\nrun 30s\nanswer want default=2\nrun 1s\n", setup(1));
         let last = play(&text).pop().unwrap();
         assert_eq!(last.pools[0].to, 2, "{healthy}: {:?}", last.guardrails);

@@ -32,10 +32,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use trimtab_control::command::Command;
-use trimtab_control::config::{
-    Combine, Guardrails, Module, ModuleRef, OnFailure, PoolConfig, Rate, StageConfig, Step, WakeRule, WorkloadConfig,
-    WorkloadId, ZeroGrant,
-};
+use trimtab_control::config::{Guardrails, Module, Rate, Step, WorkloadConfig, WorkloadId};
 use trimtab_control::decision::{Decision, InputKind, PoolGrant};
 use trimtab_control::policy::{Answer, Call, Fault, MetricNeed, Observation, Policy, Preparation, Target, Tier};
 use trimtab_control::sample::{Intake, Origin, Reading, Sample};
