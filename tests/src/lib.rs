@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod daemon;
+pub mod figures;
 pub mod http;
 pub mod load;
 pub mod place;

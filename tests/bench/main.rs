@@ -1,0 +1,35 @@
+//! What is measured by hand: `bench/README.md` says how.
+//!
+//! For: durations, which tests do not assert. Progress on standard error, one line of JSON for each measurement on
+//! standard output. Starts the same daemon that the tests start.
+
+#![allow(clippy::unwrap_used)] // a measurement that cannot be made has failed, and says where
+
+mod idle;
+mod kills;
+mod latency;
+mod swaps;
+
+use std::process::ExitCode;
+
+use trimtab_tests::figures::note;
+
+/// Name, how often (or how many seconds) unless a number follows it, and what it is.
+const MEASUREMENTS: [(&str, usize, fn(usize)); 4] =
+    [("latency", 200, latency::run), ("swaps", 100, swaps::run), ("kills", 50, kills::run), ("idle", 120, idle::run)];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let found = words.first().and_then(|word| MEASUREMENTS.iter().find(|(name, ..)| name == word));
+    let count = words.get(1).map_or_else(|| found.map(|(_, usual, _)| *usual), |word| word.parse().ok());
+    match (found, count) {
+        (Some((.., run)), Some(count)) => {
+            run(count);
+            ExitCode::SUCCESS
+        }
+        _ => {
+            note("usage: measure latency|swaps|kills|idle [COUNT]");
+            ExitCode::from(2)
+        }
+    }
+}
