@@ -15,21 +15,19 @@ use std::process::ExitCode;
 use trimtab_tests::figures::note;
 
 /// Name, how often (or how many seconds) unless a number follows it, and what it is.
-const MEASUREMENTS: [(&str, usize, fn(usize)); 4] =
+type Measurement = (&'static str, usize, fn(usize));
+
+const MEASUREMENTS: [Measurement; 4] =
     [("latency", 200, latency::run), ("swaps", 100, swaps::run), ("kills", 50, kills::run), ("idle", 120, idle::run)];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let found = words.first().and_then(|word| MEASUREMENTS.iter().find(|(name, ..)| name == word));
     let count = words.get(1).map_or_else(|| found.map(|(_, usual, _)| *usual), |word| word.parse().ok());
-    match (found, count) {
-        (Some((.., run)), Some(count)) => {
-            run(count);
-            ExitCode::SUCCESS
-        }
-        _ => {
-            note("usage: measure latency|swaps|kills|idle [COUNT]");
-            ExitCode::from(2)
-        }
-    }
+    let (Some((.., run)), Some(count)) = (found, count) else {
+        note("usage: measure latency|swaps|kills|idle [COUNT]");
+        return ExitCode::from(2);
+    };
+    run(count);
+    ExitCode::SUCCESS
 }
