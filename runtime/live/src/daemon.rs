@@ -157,12 +157,12 @@ impl Prepared {
     pub fn start(self, stop_replicas: bool) -> Running {
         let metrics = Arc::clone(&self.shared.metrics);
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
-        let processes = Processes::open(&self.store, &self.clock);
-        let environment = Environment { client: Client::new(), processes, clock: self.clock, store: self.store, metrics };
+        let client = Client::new();
+        let processes = Processes::open(&self.store, &client, &self.clock);
         let common = Common {
             arbiter: Arc::new(Mutex::new(Arbiter::new())),
             permits: Arc::new(Semaphore::new((2 * cores).clamp(4, 32))),
-            environment,
+            environment: Environment { client, clock: self.clock, store: self.store, processes, metrics },
             dry_run: self.dry_run,
         };
         let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.standing);

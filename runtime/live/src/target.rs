@@ -80,12 +80,6 @@ pub trait Target: Send + Sync {
     fn note_work(&self, work: &[(Arc<str>, f64, Time)]) {
         let _ = work;
     }
-
-    /// Ends its replicas and forgets them, for a daemon that is told to leave nothing behind. Takes some seconds at most;
-    /// the target is of no use afterwards. Targets whose replicas are not their own do nothing.
-    fn stop(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
 }
 
 /// How a pool is run: checked, defaults filled in.
@@ -99,18 +93,18 @@ pub enum TargetSpec {
     DryRun(DryRunSpec),
 }
 
-/// The target that a manifest describes. What already runs in its name has been found again when this returns.
-pub async fn connect(
+/// The target that a manifest describes. What already runs in its name is found again, and not reported before.
+pub fn connect(
     id: &WorkloadId,
     pool: &str,
     spec: &TargetSpec,
-    processes: &Processes,
     client: &Client,
     store: &Store,
     clock: &Clock,
+    processes: &Processes,
 ) -> Arc<dyn Target> {
     match spec {
-        TargetSpec::Process(spec) => processes.connect(id, pool, spec).await,
+        TargetSpec::Process(spec) => processes.connect(id, pool, spec),
         TargetSpec::Webhook(spec) => webhook::connect(id, pool, spec, client, store, clock),
         TargetSpec::DryRun(spec) => dry_run::connect(id, pool, spec, store, clock),
     }

@@ -34,9 +34,9 @@ const NOTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Environment {
     pub(crate) client: Client,
-    pub(crate) processes: Processes,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
+    pub(crate) processes: Processes,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -80,20 +80,20 @@ impl Latest {
 }
 
 impl Wiring {
-    pub(super) async fn connect(
+    pub(super) fn connect(
         scaler: &Scaler,
         held: &Arc<Held>,
         environment: &Environment,
         outcomes: &mpsc::Sender<Outcome>,
     ) -> Wiring {
         let targets = scaler.targets.iter();
-        let hands = join_all(targets.map(|(pool, spec)| Hand::connect(pool, spec, held, environment, outcomes))).await;
+        let hands = targets.map(|(pool, spec)| Hand::connect(pool, spec, held, environment, outcomes)).collect();
         Wiring { hands, scraper: scraper(scaler, environment), sources: sources(scaler) }
     }
 
     /// Another manifest: what is the same stays connected. The other pools that were: an action of theirs may have been in
     /// flight, and its outcome is lost.
-    pub(super) async fn reconnect(
+    pub(super) fn reconnect(
         &mut self,
         scaler: &Scaler,
         held: &Arc<Held>,
@@ -108,11 +108,7 @@ impl Wiring {
         }
         for ((pool, spec), hand) in scaler.targets.iter().zip(kept) {
             // The hand of before is let go when the new one is there: a target that knows the pool goes on with it.
-            let hand = match hand {
-                Some(hand) => hand,
-                None => Hand::connect(pool, spec, held, environment, outcomes).await,
-            };
-            self.hands.push(hand);
+            self.hands.push(hand.unwrap_or_else(|| Hand::connect(pool, spec, held, environment, outcomes)));
         }
         let gone: Vec<Arc<str>> = before.into_iter().map(|hand| hand.pool).collect();
         let wanted = sources(scaler);
@@ -236,7 +232,7 @@ fn scraper(scaler: &Scaler, environment: &Environment) -> Scraper {
 }
 
 impl Hand {
-    async fn connect(
+    fn connect(
         pool: &str,
         spec: &TargetSpec,
         held: &Arc<Held>,
@@ -244,7 +240,7 @@ impl Hand {
         outcomes: &mpsc::Sender<Outcome>,
     ) -> Hand {
         let Environment { client, clock, store, processes, .. } = environment;
-        let target = target::connect(&held.id, pool, spec, processes, client, store, clock).await;
+        let target = target::connect(&held.id, pool, spec, client, store, clock, processes);
         let executor = Executor::start(Arc::clone(&target), Arc::clone(held), outcomes.clone());
         Hand { pool: pool.into(), spec: spec.clone(), target, executor, report: Arc::default(), asking: None }
     }

@@ -69,10 +69,7 @@ impl Workload {
         stop: CancellationToken,
     ) {
         let (report_outcome, outcomes) = mpsc::channel(INBOX);
-        let wiring = tokio::select! {
-            () = stop.cancelled() => return,
-            wiring = Wiring::connect(&scaler, &held, &common.environment, &report_outcome) => wiring,
-        };
+        let wiring = Wiring::connect(&scaler, &held, &common.environment, &report_outcome);
         let schedule = Schedule::new(&scaler.config, &held.with(|c| c.needs()), Instant::now());
         let mut workload =
             Workload { held, common, scaler, wiring, schedule, orders, events, outcomes, report_outcome };
@@ -87,7 +84,7 @@ impl Workload {
                 biased;
                 () = stop.cancelled() => break,
                 Some(outcome) = self.outcomes.recv() => self.record(outcome),
-                Some(event) = self.events.recv() => self.meet(event).await,
+                Some(event) = self.events.recv() => self.meet(event),
                 Some(order) = self.orders.recv() => self.obey(order),
                 due = self.schedule.wait() => {
                     if due.tick {
@@ -222,10 +219,10 @@ impl Workload {
         let _ = reply.send(result);
     }
 
-    async fn meet(&mut self, event: Event) {
+    fn meet(&mut self, event: Event) {
         match event {
             Event::Change { scaler, generation, installs, done } => {
-                self.change(scaler, generation, installs).await;
+                self.change(scaler, generation, installs);
                 let _ = done.send(());
             }
             Event::Swapped => {
@@ -235,7 +232,7 @@ impl Workload {
         }
     }
 
-    async fn change(&mut self, scaler: Arc<Scaler>, generation: u64, installs: Vec<Install>) {
+    fn change(&mut self, scaler: Arc<Scaler>, generation: u64, installs: Vec<Install>) {
         let now = self.held.clock.now();
         let mut config = scaler.config.clone();
         config.generation = generation;
@@ -247,7 +244,7 @@ impl Workload {
             }
         });
         let gone =
-            self.wiring.reconnect(&scaler, &self.held, &self.common.environment, &self.report_outcome).await;
+            self.wiring.reconnect(&scaler, &self.held, &self.common.environment, &self.report_outcome);
         self.held.with(|controller| gone.iter().for_each(|pool| controller.let_go(pool)));
         self.scaler = scaler;
         self.schedule.settle(&self.scaler.config, &self.held.with(|c| c.needs()), Instant::now());

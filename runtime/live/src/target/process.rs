@@ -34,7 +34,7 @@ mod spawn;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -48,11 +48,14 @@ use self::pool::Pool;
 use self::ports::Ports;
 use self::record::Kept;
 use super::{BoxFuture, Endpoint, ProcessSpec, Target, TargetError, TargetReport};
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::store::{Record, Store};
 
 /// Asks that one pool's task has not taken yet; whoever has one more waits.
 const ASKS: usize = 16;
+/// For the first look for replicas; who asks meanwhile waits so long.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// From TERM to KILL for replicas that no pool looks after.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -64,6 +67,7 @@ pub struct Processes {
 
 struct Inner {
     store: Store,
+    client: Client,
     clock: Clock,
     ports: Arc<Ports>,
     seats: Mutex<BTreeMap<String, Seat>>,
@@ -82,67 +86,64 @@ struct Handle {
     asks: mpsc::Sender<Ask>,
     seen: Arc<Seen>,
     work: watch::Sender<Work>,
+    spec: watch::Sender<ProcessSpec>,
+    /// True once its replicas have been looked for.
+    met: watch::Receiver<bool>,
     clock: Clock,
 }
 
 impl Processes {
     /// For one state directory; once per process. Marks files that this process was born with as not for its children.
     #[must_use]
-    pub fn open(store: &Store, clock: &Clock) -> Processes {
+    pub fn open(store: &Store, client: &Client, clock: &Clock) -> Processes {
         session::keep_files();
         let ports = Arc::new(Ports::default());
         for (_, kept) in store.records::<Kept>(Record::Replica, "") {
             // Also those of pools that nobody looks after: their replicas run.
             kept.into_iter().for_each(|kept| ports.hold(kept.port));
         }
-        let inner = Inner { store: store.clone(), clock: clock.clone(), ports, seats: Mutex::default() };
+        let (store, client, clock) = (store.clone(), client.clone(), clock.clone());
+        let inner = Inner { store, client, clock, ports, seats: Mutex::default() };
         Processes { inner: Arc::new(inner) }
     }
 
-    /// The target of one pool; its replicas have been looked for when this returns. The same pool again: the same target,
-    /// run by `spec` from now on. Needs a Tokio runtime, on which the pool's task then lives.
-    pub async fn connect(&self, id: &WorkloadId, pool: &str, spec: &ProcessSpec) -> Arc<dyn Target> {
+    /// The target of one pool, whose replicas are looked for from now on. The pool of a target that is still held: that
+    /// target, run by `spec` from now on. Needs a Tokio runtime, on which the pool's task then lives.
+    pub fn connect(&self, id: &WorkloadId, pool: &str, spec: &ProcessSpec) -> Arc<dyn Target> {
         let key = pool::key(id, pool);
-        let (handle, met) = {
-            let mut seats = self.inner.seats.lock().unwrap_or_else(PoisonError::into_inner);
-            let seat = seats.entry(key.clone()).or_insert_with(|| Seat { handle: Weak::new(), turn: Arc::default() });
-            match seat.handle.upgrade().filter(|handle| !handle.asks.is_closed()) {
-                Some(handle) => (handle, None),
-                None => {
-                    let plain = Pool::new(id, pool, spec.clone(), self.inner.ports.clone());
-                    let (handle, met) = self.begin(key, plain, seat.turn.clone());
-                    seat.handle = Arc::downgrade(&handle);
-                    (handle, Some(met))
-                }
-            }
-        };
-        // An error in either: the task has ended, and every later ask says so.
-        match met {
-            Some(met) => drop(met.await),
-            None => drop(handle.asks.send(Ask::Spec(Box::new(spec.clone()))).await),
+        let mut seats = self.seats();
+        let seat = seats.entry(key.clone()).or_insert_with(|| Seat { handle: Weak::new(), turn: Arc::default() });
+        if let Some(handle) = seat.handle.upgrade().filter(|handle| !handle.asks.is_closed()) {
+            handle.spec.send_replace(spec.clone());
+            return handle;
         }
+        let pool = Pool::new(id, pool, spec.clone(), self.inner.ports.clone());
+        let handle = self.begin(key, pool, seat.turn.clone());
+        seat.handle = Arc::downgrade(&handle);
         handle
     }
 
-    fn begin(
-        &self,
-        key: String,
-        pool: Pool,
-        turn: Arc<tokio::sync::Mutex<()>>,
-    ) -> (Arc<Handle>, oneshot::Receiver<()>) {
+    fn begin(&self, key: String, pool: Pool, turn: Arc<tokio::sync::Mutex<()>>) -> Arc<Handle> {
         let (asks, asked) = mpsc::channel(ASKS);
         let (work, read) = watch::channel(Work::from([]));
-        let (met, meeting) = oneshot::channel();
+        let (spec, wanted) = watch::channel(pool.spec.clone());
+        let (met, meeting) = watch::channel(false);
         let looking = TargetError::Failed(format!("{key}: its replicas are being looked for"));
         let seen = Arc::new(ArcSwap::from_pointee(Err(looking)));
-        let handle = Handle { key, asks, seen: seen.clone(), work, clock: self.inner.clock.clone() };
-        let (store, clock) = (self.inner.store.clone(), self.inner.clock.clone());
-        let actor = Actor { pool, store, clock, seen, asks: asked, work: read };
+        let Inner { store, client, clock, .. } = &*self.inner;
+        let handle = Handle { key, asks, seen: seen.clone(), work, spec, met: meeting, clock: clock.clone() };
+        let (store, client, clock) = (store.clone(), client.clone(), clock.clone());
+        let actor = Actor { pool, store, client, clock, seen, asks: asked, spec: wanted, work: read };
         tokio::spawn(async move {
             let _turn = turn.lock_owned().await;
             actor.run(met).await;
         });
-        (Arc::new(handle), meeting)
+        Arc::new(handle)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<String, Seat>> {
+        // An entry is whole whenever the lock is free; after a panic elsewhere the map is still what it says.
+        self.inner.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replicas that are recorded and that no target looks after, counted by pool (`NS/NAME/POOL`): those of workloads
@@ -159,10 +160,7 @@ impl Processes {
     /// Ends every replica of this state directory and forgets it, those of unattended pools too: TERM, KILL after 5 s.
     /// Returns within about 10 s. Targets are of no use afterwards.
     pub async fn stop_all(&self) {
-        let handles: Vec<Arc<Handle>> = {
-            let seats = self.inner.seats.lock().unwrap_or_else(PoisonError::into_inner);
-            seats.values().filter_map(|seat| seat.handle.upgrade()).collect()
-        };
+        let handles: Vec<_> = self.seats().values().filter_map(|seat| seat.handle.upgrade()).collect();
         let attended = futures_util::future::join_all(handles.iter().map(|handle| handle.stop()));
         let (_, ()) = tokio::join!(attended, self.stop_unattended());
     }
@@ -188,7 +186,7 @@ impl Processes {
     }
 
     fn unattended_records(&self) -> Vec<Kept> {
-        let seats = self.inner.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let seats = self.seats();
         let attended = |pool: &str| seats.get(pool).is_some_and(|seat| seat.handle.strong_count() > 0);
         let records = self.inner.store.records::<Kept>(Record::Replica, "");
         records.into_iter().filter_map(|(_, kept)| kept.ok()).filter(|kept| !attended(&kept.pool)).collect()
@@ -196,8 +194,24 @@ impl Processes {
 }
 
 impl Handle {
+    /// Waits until its replicas have been looked for, which takes milliseconds, once.
+    async fn looked(&self) {
+        let mut met = self.met.clone();
+        // Too late, or the task has ended: what is known then is said.
+        let _ = tokio::time::timeout(PATIENCE, met.wait_for(|met| *met)).await;
+    }
+
     fn can_standby(&self) -> bool {
         self.seen.load().as_ref().as_ref().is_ok_and(|seen| seen.report.can_standby)
+    }
+
+    /// Ends the pool's replicas and forgets them; the handle is of no use afterwards.
+    async fn stop(&self) {
+        let (done, ended) = oneshot::channel();
+        if self.asks.send(Ask::Stop(done)).await.is_ok() {
+            // An error: the task has ended, which is as good.
+            let _ = ended.await;
+        }
     }
 
     fn ended(&self) -> TargetError {
@@ -207,12 +221,15 @@ impl Handle {
 
 impl Target for Handle {
     fn report(&self) -> BoxFuture<'_, Result<TargetReport, TargetError>> {
-        let mut seen = Result::clone(&self.seen.load());
-        if let Ok(seen) = &mut seen {
-            // It is kept up to date by everything that happens.
-            seen.report.at = self.clock.now();
-        }
-        Box::pin(std::future::ready(seen))
+        Box::pin(async {
+            self.looked().await;
+            let mut seen = Result::clone(&self.seen.load());
+            if let Ok(seen) = &mut seen {
+                // It is kept up to date by everything that happens.
+                seen.report.at = self.clock.now();
+            }
+            seen
+        })
     }
 
     fn apply<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<(), TargetError>> {
@@ -235,22 +252,14 @@ impl Target for Handle {
     }
 
     fn endpoints(&self) -> BoxFuture<'_, Vec<Endpoint>> {
-        let seen = self.seen.load();
-        Box::pin(std::future::ready(seen.as_ref().as_ref().map_or_else(|_| Vec::new(), |seen| seen.endpoints.clone())))
+        Box::pin(async {
+            self.looked().await;
+            self.seen.load().as_ref().as_ref().map_or_else(|_| Vec::new(), |seen| seen.endpoints.clone())
+        })
     }
 
     fn note_work(&self, work: &[(Arc<str>, f64, Time)]) {
         // The newest readings replace those that were not looked at.
         self.work.send_replace(work.into());
-    }
-
-    fn stop(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let (done, ended) = oneshot::channel();
-            if self.asks.send(Ask::Stop(done)).await.is_ok() {
-                // An error: the task has ended, which is as good.
-                let _ = ended.await;
-            }
-        })
     }
 }

@@ -22,6 +22,7 @@ use super::log;
 use super::pool::{Pool, Step};
 use super::record::{Asked, Kept};
 use super::replica::Job;
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::store::{Record, Store};
 use crate::target::{ProcessSpec, TargetError, TargetReport};
@@ -49,8 +50,6 @@ pub(super) enum Ask {
         first: Vec<String>,
         reply: oneshot::Sender<Result<(), TargetError>>,
     },
-    /// Another way to run the pool from now on.
-    Spec(Box<ProcessSpec>),
     /// End everything and forget it; the task ends too.
     Stop(oneshot::Sender<()>),
 }
@@ -65,9 +64,12 @@ pub(super) type Seen = ArcSwap<Result<TargetReport, TargetError>>;
 pub(super) struct Actor {
     pub(super) pool: Pool,
     pub(super) store: Store,
+    pub(super) client: Client,
     pub(super) clock: Clock,
     pub(super) seen: Arc<Seen>,
     pub(super) asks: mpsc::Receiver<Ask>,
+    /// How the pool is to be run from now on.
+    pub(super) spec: watch::Receiver<ProcessSpec>,
     pub(super) work: watch::Receiver<Work>,
 }
 
@@ -88,9 +90,8 @@ struct Running {
 }
 
 impl Actor {
-    /// Runs until nobody holds the pool any more, or it was stopped. `met` is told after the first look for replicas.
-    pub(super) async fn run(mut self, met: oneshot::Sender<()>) {
-        let mut met = Some(met);
+    /// Runs until nobody holds the pool any more, or it was stopped. `met` becomes true after the first look for replicas.
+    pub(super) async fn run(mut self, met: watch::Sender<bool>) {
         let adopted = loop {
             let error = match self.adopt().await {
                 Ok(adopted) => break adopted,
@@ -98,16 +99,14 @@ impl Actor {
             };
             let message = format!("{}: its replicas cannot be looked for ({error}); /proc is needed", self.pool.key);
             self.seen.store(Arc::new(Err(TargetError::Failed(message.clone()))));
-            // Whoever waits may have given up.
-            met.take().map(|met| met.send(()));
+            met.send_replace(true);
             match timeout(SEARCH_AGAIN, self.asks.recv()).await {
                 Ok(Some(Ask::Totals { reply, .. })) => drop(reply.send(Err(TargetError::Failed(message)))),
-                Ok(Some(Ask::Spec(spec))) => self.pool.spec = *spec,
                 Ok(Some(Ask::Stop(_)) | None) => return,
                 Err(_) => {}
             }
         };
-        Running::new(self, adopted).run(met).await;
+        Running::new(self, adopted).run(&met).await;
     }
 
     async fn adopt(&mut self) -> std::io::Result<Adopted> {
@@ -162,11 +161,11 @@ impl Running {
         running
     }
 
-    async fn run(mut self, mut met: Option<oneshot::Sender<()>>) {
+    async fn run(mut self, met: &watch::Sender<bool>) {
         let mut upkeep = tokio::time::interval(UPKEEP);
         loop {
             let wake = self.act();
-            met.take().map(|met| met.send(()));
+            met.send_replace(true);
             tokio::select! {
                 ask = self.actor.asks.recv() => match ask {
                     Some(Ask::Stop(done)) => {
@@ -180,6 +179,7 @@ impl Running {
                 // The other end is held by this task itself.
                 Some(event) = self.happened.recv() => self.happen(event),
                 Ok(()) = self.actor.work.changed() => self.note_work(),
+                Ok(()) = self.actor.spec.changed() => self.take_spec(),
                 () = tokio::time::sleep_until(wake) => {}
                 _ = upkeep.tick() => self.keep_logs_short(),
             }
@@ -220,7 +220,7 @@ impl Running {
     fn start(&mut self, name: String, job: Job) {
         let Some(replica) = self.actor.pool.replicas.get(&name) else { return };
         let (ticket, port, spec) = (replica.ticket, replica.kept.port, &self.actor.pool.spec);
-        let events = self.events.clone();
+        let (events, client) = (self.events.clone(), self.actor.client.clone());
         let task = match job {
             Job::Spawn => {
                 self.starts += 1;
@@ -236,12 +236,12 @@ impl Running {
                 }
                 return;
             }
-            Job::Probe => tokio::spawn(job::probe(port, spec.ready.clone(), name.clone(), ticket, events)),
+            Job::Probe => tokio::spawn(job::probe(client, port, spec.ready.clone(), name.clone(), ticket, events)),
             Job::Enter | Job::Leave => {
                 let calls = spec.standby.as_ref();
                 let call = calls.map(|calls| if job == Job::Enter { &calls.enter } else { &calls.leave });
                 let within = super::replica::duration(spec.ready.timeout);
-                tokio::spawn(job::make(port, call.cloned(), within, name.clone(), ticket, events))
+                tokio::spawn(job::make(client, port, call.cloned(), within, name.clone(), ticket, events))
             }
         };
         self.tasks.insert(name, Task::new(ticket, &task));
@@ -260,7 +260,6 @@ impl Running {
                     let _ = reply.send(Ok(()));
                 });
             }
-            Ask::Spec(spec) => self.actor.pool.change(*spec, now),
             Ask::Stop(_) => {}
         }
     }
@@ -313,6 +312,11 @@ impl Running {
     fn watch(&mut self, name: String, process: Arc<Process>) {
         self.processes.insert(name.clone(), process.clone());
         tokio::spawn(job::watch(name, process, self.events.clone()));
+    }
+
+    fn take_spec(&mut self) {
+        let spec = self.actor.spec.borrow_and_update().clone();
+        self.actor.pool.change(spec, self.actor.clock.now());
     }
 
     fn note_work(&mut self) {

@@ -16,6 +16,7 @@ use super::life::{End, Process};
 use super::pool::Pool;
 use super::replica::Replica;
 use super::spawn::{self, Order, fill};
+use crate::client::Client;
 use crate::store::Store;
 use crate::target::{HttpCall, ReadySpec};
 
@@ -100,10 +101,10 @@ pub(super) async fn start(order: Order, store: Store, name: String, ticket: u64,
 }
 
 /// Asks until it is ready.
-pub(super) async fn probe(port: u16, ready: ReadySpec, name: String, ticket: u64, events: Sender<Event>) {
+pub(super) async fn probe(client: Client, port: u16, ready: ReadySpec, name: String, ticket: u64, events: Sender<Event>) {
     let question = HttpCall { method: http::Method::GET, path: ready.http_get };
     let began = Instant::now();
-    while let Err(answer) = call(port, &question, ANSWER).await {
+    while let Err(answer) = call(&client, port, &question, ANSWER).await {
         tracing::trace!(replica = name, answer, "not ready yet");
         sleep(if began.elapsed() < YOUNG { OFTEN } else { SELDOM }).await;
     }
@@ -112,6 +113,7 @@ pub(super) async fn probe(port: u16, ready: ReadySpec, name: String, ticket: u64
 
 /// Makes one call of the standby tier.
 pub(super) async fn make(
+    client: Client,
     port: u16,
     what: Option<HttpCall>,
     within: Duration,
@@ -120,7 +122,7 @@ pub(super) async fn make(
     events: Sender<Event>,
 ) {
     let result = match what {
-        Some(what) => call(port, &what, within).await,
+        Some(what) => call(&client, port, &what, within).await,
         None => Err("the manifest has no `standby` calls any more".to_owned()),
     };
     let _ = events.send(Event::Called { name, ticket, result }).await;

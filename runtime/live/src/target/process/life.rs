@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::host;
 
@@ -104,45 +105,55 @@ impl Process {
         let began = Instant::now();
         self.first_ended().await;
         let lasted = began.elapsed();
-        let leader = self.clone();
-        // A panic in there was reported by the panic hook; the process has ended all the same.
-        spawn_blocking(move || {
-            leader.sweep();
-            let how = leader.collect(lasted);
-            End { how, output: super::log::tail(&leader.log, leader.log_from) }
-        })
-        .await
-        .unwrap_or_else(|_| End { how: "ended".into(), output: String::new() })
+        // Not collected before: while its number is held, its session is known to be its own.
+        self.sweep().await;
+        let how = self.collect(lasted);
+        // A panic in there was reported by the panic hook.
+        let output = spawn_blocking(move || super::log::tail(&self.log, self.log_from)).await.unwrap_or_default();
+        End { how, output }
     }
 
     async fn first_ended(&self) {
-        if let Ok(pin) = AsyncFd::with_interest(self.pin.clone(), Interest::READABLE)
+        // Its successor asks for a promise that the file stays open and the same, which sharing it keeps.
+        #[expect(deprecated)]
+        let pin = AsyncFd::with_interest(self.pin.clone(), Interest::READABLE);
+        if let Ok(pin) = pin
             && pin.readable().await.is_ok()
         {
             return;
         }
         // A kernel whose pins cannot be waited for.
         while self.runs() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
         }
     }
 
-    fn sweep(&self) {
+    async fn sweep(self: &Arc<Self>) {
         let began = Instant::now();
         let mut asked = false;
-        loop {
-            let left = self.others();
+        while began.elapsed() < LEFTOVERS + AFTER_KILL {
             let patient = began.elapsed() < LEFTOVERS;
-            if left.is_empty() || began.elapsed() > LEFTOVERS + AFTER_KILL {
+            let signal = match (asked, patient) {
+                (_, false) => Some(Signal::KILL),
+                (false, true) => Some(Signal::TERM),
+                (true, true) => None,
+            };
+            let leader = self.clone();
+            let look = move || {
+                let left = leader.others();
+                if let Some(signal) = signal {
+                    for member in &left {
+                        // An error: it ended in the meantime.
+                        let _ = pidfd_send_signal(member, signal);
+                    }
+                }
+                left.is_empty()
+            };
+            if spawn_blocking(look).await.unwrap_or(true) {
                 return;
             }
-            if !asked || !patient {
-                for member in left {
-                    let _ = pidfd_send_signal(member, if patient { Signal::TERM } else { Signal::KILL });
-                }
-                asked = true;
-            }
-            std::thread::sleep(LOOK);
+            asked = true;
+            sleep(LOOK).await;
         }
     }
 
@@ -164,23 +175,34 @@ impl Process {
 
 /// Asks all to end, waits up to `patience`, ends those that are left.
 pub(super) async fn end_all(processes: Vec<Arc<Process>>, patience: Duration) {
-    let end = move || {
-        let all = |signal| processes.iter().for_each(|process| process.signal(signal));
-        let wait = |patience: Duration| {
-            let began = Instant::now();
-            while processes.iter().any(|p| p.runs() || !p.others().is_empty()) && began.elapsed() < patience {
-                std::thread::sleep(LOOK);
-            }
-            began.elapsed() < patience
-        };
-        all(Signal::TERM);
-        if !wait(patience) {
-            all(Signal::KILL);
-            wait(AFTER_KILL);
-        }
+    if signal_all(&processes, Signal::TERM, patience).await {
+        return;
+    }
+    signal_all(&processes, Signal::KILL, AFTER_KILL).await;
+}
+
+/// Whether all have ended in time.
+async fn signal_all(processes: &[Arc<Process>], signal: Signal, patience: Duration) -> bool {
+    let each = |process: &Arc<Process>| {
+        let process = process.clone();
+        spawn_blocking(move || process.signal(signal))
     };
-    // A panic in there was reported by the panic hook.
-    let _ = spawn_blocking(end).await;
+    futures_util::future::join_all(processes.iter().map(each)).await;
+    let until = Instant::now() + patience;
+    for process in processes {
+        loop {
+            let process = process.clone();
+            let there = move || process.runs() || !process.others().is_empty();
+            if !spawn_blocking(there).await.unwrap_or(false) {
+                break;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            sleep(LOOK).await;
+        }
+    }
+    true
 }
 
 fn pin(pid: i32) -> io::Result<OwnedFd> {
