@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{LogLine, Target};
+use crate::policy::{LogLine, Target, Tier};
 use crate::sample::Labels;
 use crate::time::{Span, Time};
 
@@ -284,11 +284,10 @@ impl Decision {
             .collect()
     }
 
-    /// One line: the reason of the last stage that gave one, and the guardrails that bit.
+    /// One line: the reason of the stage that made the number, and the guardrails that bit.
     #[must_use]
     pub fn reason(&self) -> String {
-        let stage = self.stages.iter().rev().find(|s| !s.reason.is_empty());
-        let mut line = stage.map_or_else(String::new, |s| format!("{}: {}", s.name, s.reason));
+        let mut line = self.maker().map_or_else(String::new, |stage| format!("{}: {}", stage.name, stage.reason));
         for step in self.guardrails.iter().filter(|s| s.from != s.to || s.standby_from != s.standby_to) {
             if !line.is_empty() {
                 line.push_str("; ");
@@ -296,6 +295,24 @@ impl Decision {
             line.push_str(&step.why);
         }
         line
+    }
+
+    /// The last stage that changed the proposal, else the last that said something.
+    fn maker(&self) -> Option<&StageRecord> {
+        let asked = |target: &Target| {
+            let pool = self.pools.iter().find(|pool| pool.name == target.pool);
+            pool.map_or(0, |pool| match target.tier {
+                Tier::Serving => pool.from,
+                Tier::Standby => pool.standby_from,
+                Tier::Headroom => 0,
+            })
+        };
+        let changed = |index: usize| match index.checked_sub(1).and_then(|before| self.stages.get(before)) {
+            Some(before) => before.targets != self.stages[index].targets,
+            None => self.stages[index].targets.iter().any(|target| target.replicas != asked(target)),
+        };
+        let speaking = || (0..self.stages.len()).rev().filter(|index| !self.stages[*index].reason.is_empty());
+        speaking().find(|index| changed(*index)).or_else(|| speaking().next()).and_then(|index| self.stages.get(index))
     }
 
     /// True when any pool's numbers change.

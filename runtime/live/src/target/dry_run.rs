@@ -22,7 +22,7 @@ use crate::store::{Record, Store};
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The pool, with as many replicas as it had, or as the manifest says where it had none yet.
-pub fn connect(id: &WorkloadId, pool: &str, spec: &DryRunSpec, store: &Store, clock: &Clock) -> Arc<dyn Target> {
+pub(super) fn connect(id: &WorkloadId, pool: &str, spec: &DryRunSpec, store: &Store, clock: &Clock) -> Arc<dyn Target> {
     let key = format!("{id}/{pool}");
     let kept = store.record(Record::DryRun, &key).unwrap_or_else(|error| {
         tracing::warn!(%error, "a dry-run pool starts anew");

@@ -48,7 +48,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 const MOST_REASON: usize = 1024;
 
 /// The pool behind a URL.
-pub fn connect(
+pub(super) fn connect(
     id: &WorkloadId,
     pool: &str,
     spec: &WebhookSpec,

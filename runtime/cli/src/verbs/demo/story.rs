@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use trimtab_control::time::Time;
 use trimtab_engine::load::Snapshot;
 use trimtab_live::daemon::{Daemon, View};
 
@@ -59,7 +60,7 @@ pub(super) struct Story {
     lines: Vec<String>,
     printed: usize,
     totals: Totals,
-    last_decision: String,
+    told_until: Time,
     digest: String,
     broken: bool,
     refused: bool,
@@ -82,7 +83,7 @@ impl Story {
             lines: Vec::new(),
             printed: 0,
             totals: Totals::default(),
-            last_decision: String::new(),
+            told_until: Time(0),
             digest: String::new(),
             broken: false,
             refused: false,
@@ -180,10 +181,8 @@ impl Story {
     }
 
     fn note_decisions(&mut self, view: &Arc<View>) {
-        let unseen: Vec<_> = view.decisions.iter().take_while(|d| d.id != self.last_decision).cloned().collect();
-        if let Some(newest) = unseen.first() {
-            self.last_decision.clone_from(&newest.id);
-        }
+        let unseen: Vec<_> = view.decisions.iter().take_while(|d| d.at > self.told_until).cloned().collect();
+        self.told_until = unseen.first().map_or(self.told_until, |newest| newest.at);
         for decision in unseen.iter().rev().filter(|decision| decision.changes()) {
             for pool in decision.pools.iter().filter(|pool| pool.from != pool.to) {
                 if pool.to > pool.from {
