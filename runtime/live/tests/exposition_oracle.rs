@@ -127,10 +127,8 @@ impl Dice {
             let name = format!("{}{family}", self.one_of(&["vllm:x_", "a", "_b:", "c_total_", "D9_"]));
             let kind = self.one_of(&["", "gauge", "counter", "untyped", "histogram", "summary"]);
             if !kind.is_empty() {
-                page += &format!(
-                    "# HELP {name} some {} text\n# TYPE {name} {kind}\n",
-                    self.one_of(&["", "\\\\", "\"}\" {", "ä"])
-                );
+                let help = self.one_of(&["", "\\\\", "\"}\" {", "ä"]);
+                page.extend(["# HELP ", &name, " some ", help, " text\n# TYPE ", &name, " ", kind, "\n"]);
             }
             for index in 0..self.roll(4) {
                 let suffix = match kind {
@@ -152,7 +150,8 @@ impl Dice {
                 let braces = if labels.is_empty() && self.roll(2) == 0 { String::new() } else { braces };
                 let value = self.one_of(&NUMBERS);
                 let timestamp = self.one_of(&["", "", " 1795453510424"]);
-                page += &format!("{name}{suffix}{braces}{}{value}{timestamp}\n", self.one_of(&[" ", "  ", "\t"]));
+                let gap = self.one_of(&[" ", "  ", "\t"]);
+                page.extend([&name, suffix, &braces, gap, value, timestamp, "\n"]);
             }
             page += self.one_of(&["", "", "\n", "# a comment {with=\"braces\"} 1\n"]);
         }

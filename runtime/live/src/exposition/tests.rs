@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -215,7 +217,7 @@ fn openmetrics_is_strict() {
     ] {
         match read(page.as_bytes(), Format::OpenMetrics) {
             Err(ExpositionError::Malformed { line: l, column: c, .. }) => {
-                assert_eq!((l, c), (line, column), "{page:?}")
+                assert_eq!((l, c), (line, column), "{page:?}");
             }
             other => panic!("{page:?}: {other:?}"),
         }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -557,7 +559,7 @@ fn nothing_to_read_says_why() {
 
 #[test]
 fn a_page_gives_a_bounded_number_of_bounded_samples() {
-    let lines = |n: usize| -> String { (0..n).map(|i| format!("q{{i=\"{i}\"}} 1\n")).collect() };
+    let lines = |n: usize| (0..n).map(|i| format!("q{{i=\"{i}\"}} 1\n")).collect::<Vec<_>>().concat();
     let read = |body: &str, across| page(body.as_bytes(), vec![SignalSpec { across, ..signal("x", "q") }]);
     assert_eq!(read(&lines(1000), None).unwrap().len(), 1000);
     assert_eq!(read(&lines(1001), None).unwrap_err(), PageError::TooManySamples { signal: "x".into() });
