@@ -46,15 +46,7 @@ pub(super) struct Order {
 impl Verb {
     /// The command of a body. An empty one is all defaults.
     pub(super) fn read(self, body: &[u8]) -> Result<Order, ProblemDocument> {
-        let written: Body = if body.trim_ascii().is_empty() {
-            Body::default()
-        } else {
-            serde_json::from_slice(body).map_err(|error| {
-                ProblemDocument::bad_request(format!(
-                    "the body is not an order: {error}; write {{\"forSeconds\": 1800, \"reason\": \"…\", \"pools\": {{\"POOL\": 3}}}}, each optional, pools for an override alone"
-                ))
-            })?
-        };
+        let written = read_body(body.trim_ascii())?;
         let lasting = lasting(written.for_seconds)?;
         let reason = match written.reason.trim() {
             "" => "no reason given".to_owned(),
@@ -79,6 +71,20 @@ impl Verb {
                 remark: if timed { " (forSeconds is not used)" } else { "" },
             },
         })
+    }
+}
+
+fn read_body(body: &[u8]) -> Result<Body, ProblemDocument> {
+    let wrong = |why: String| {
+        ProblemDocument::bad_request(format!(
+            "the body is not an order: {why}; write {{\"forSeconds\": 1800, \"reason\": \"…\", \"pools\": {{\"POOL\": 3}}}}, each optional, pools for an override alone"
+        ))
+    };
+    match body.first() {
+        None => Ok(Body::default()),
+        // A list would be read as the fields in their order.
+        Some(b'{') => serde_json::from_slice(body).map_err(|error| wrong(error.to_string())),
+        Some(_) => Err(wrong("it is no object".to_owned())),
     }
 }
 

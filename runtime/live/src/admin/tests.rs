@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ const STILL: &str = r#"(module (memory (export "memory") 2)
     (i32.store (i32.const 1024) (i32.const 16)) (i32.store (i32.const 1028) (i32.const 5)) i32.const 1024)
   (func (export "trimtab:policy/policy@0.1.0#prepare") (param i32 i32) (result i32) i32.const 1104)
   (func (export "trimtab:policy/policy@0.1.0#decide") (param i32) (result i32) i32.const 1200))"#;
+
+static STILL_WASM: LazyLock<Vec<u8>> = LazyLock::new(|| wat::parse_str(STILL).unwrap());
 
 const MANIFEST: &str = r#"
 apiVersion: trimtab.dev/v1alpha1
@@ -52,20 +55,18 @@ struct Place {
 async fn open_with(options: impl FnOnce(&Path) -> AdminOptions) -> Place {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    std::fs::create_dir(at("policies.d")).unwrap();
-    std::fs::write(at("policies.d/still.wasm"), wat::parse_str(STILL).unwrap()).unwrap();
     std::fs::write(at("chat.yaml"), MANIFEST).unwrap();
     let clock = Clock::system();
     let config = DaemonConfig {
         manifests: vec![at("chat.yaml")],
-        policies: vec![at("policies.d")],
+        policies: Vec::new(),
         state: at("state"),
-        bundled: Vec::new(),
+        bundled: vec![("still", STILL_WASM.as_slice())],
         dry_run: false,
         listen: None,
         clock: clock.clone(),
     };
-    let running = prepare(config).unwrap_or_else(|error| panic!("{error}")).start(false);
+    let running = prepare(config).unwrap_or_else(|error| panic!("{error:?}")).start(false);
     let options = options(folder.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -165,7 +166,7 @@ async fn pages_show_a_running_daemon() {
     let workload = &page["workloads"][0];
     assert_eq!((&workload["namespace"], &workload["name"]), (&json!("team-a"), &json!("chat")));
     let stage = &workload["policies"][0];
-    assert_eq!((&stage["source"], &stage["state"]), (&json!("directory"), &json!("ok")), "{stage}");
+    assert_eq!((&stage["source"], &stage["state"]), (&json!("bundled"), &json!("ok")), "{stage}");
     assert_eq!(place.get("/v1/workloads/team-a/chat").await.json()["name"], json!("chat"));
 
     let page = place.get("/v1/workloads/team-a/chat/decisions?last=1").await.json();
@@ -224,7 +225,7 @@ async fn orders_reach_the_workload() {
         ("pause", r#"{"for":"30m"}"#, 400, "unknown field `for`"),
         ("pause", r#"{"pools":{"default":1}}"#, 400, "pools belongs to an override"),
         ("pause", "{", 400, "the body is not an order"),
-        ("pause", "[]", 400, "the body is not an order"),
+        ("pause", "[]", 400, "it is no object"),
         ("override", r#"{"pools":{"default":-1}}"#, 400, "the body is not an order"),
         ("override", r#"{"pools":{}}"#, 422, "names at least one pool"),
         ("override", r#"{"pools":{"default":5}}"#, 422, "outside its bounds"),

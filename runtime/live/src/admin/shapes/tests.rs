@@ -251,7 +251,9 @@ fn a_policy_that_serves_nobody() {
         source: Origin::Directory,
         state: State::Failed,
         message: "inspect: not WebAssembly".into(),
+        problem: None,
         candidates: Vec::new(),
+        origins: Vec::new(),
     };
     let got = to_value(PolicyShape::new(&entry, [&view()])).unwrap();
     let want = json!({
