@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::failure::Problem;
+
 /// `null` as the default value.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
@@ -17,6 +19,8 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> R
 #[serde(default)]
 pub(crate) struct Workloads {
     pub(crate) workloads: Vec<WorkloadStatus>,
+    /// Manifests in trouble, where an older one may be in force.
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// One workload.
@@ -208,4 +212,11 @@ pub(crate) struct PolicyStatus {
     #[serde(deserialize_with = "nullable")]
     pub(crate) message: String,
     pub(crate) used_by: Vec<String>,
+}
+
+/// The answer to an order: what was done, in a line.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Answer {
+    pub(crate) message: String,
 }

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::ServerArgs;
+use crate::admin::{Answer, ServerArgs};
 use crate::args::{Workload, duration, pool_count};
 use crate::failure::Failure;
 use crate::output::{Console, clean, seconds};
@@ -102,13 +101,6 @@ struct Term {
     /// Why, for the audit line
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
-}
-
-/// The daemon's answer to an order, as far as it is shown.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    message: String,
 }
 
 impl PauseArgs {

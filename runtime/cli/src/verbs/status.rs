@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use crate::admin::{Condition, ServerArgs, WorkloadStatus, Workloads, parse};
+use crate::failure::show;
 use crate::output::{Align, Console, OutputArgs, Paint, Table, clean, short_digest};
 
 const EXAMPLES: &str = "Examples:
@@ -40,8 +41,9 @@ impl Args {
 }
 
 fn render(page: &Workloads, paint: Paint) -> String {
+    let problems = show(&page.problems, paint);
     if page.workloads.is_empty() {
-        return "no workloads\n".to_owned();
+        return format!("no workloads\n{problems}");
     }
     let right = |name| (name, Align::Right);
     let mut table = Table::new(&[
@@ -71,6 +73,10 @@ fn render(page: &Workloads, paint: Paint) -> String {
     if !troubles.is_empty() {
         out.push('\n');
         out.push_str(&troubles.concat());
+    }
+    if !problems.is_empty() {
+        out.push_str("\nManifests that are not in force as they stand:\n");
+        out.push_str(&problems);
     }
     out
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::admin::ServerArgs;
+use crate::admin::{Answer, ServerArgs};
 use crate::failure::Failure;
-use crate::output::Console;
+use crate::output::{Console, clean};
 
 const EXAMPLES: &str = "Examples:
   rm policies.d/latency-guard.wasm && trimtab policy forget latency-guard";
@@ -33,8 +33,10 @@ impl Args {
                 Failure::usage(self.name, "is not the name of a policy", "`trimtab policy list` shows them").into()
             );
         }
-        self.server.post(&format!("/v1/policies/{}/forget", self.name), &json!({}))?;
-        console.print(&format!("{}: forgotten", self.name))?;
+        let text = self.server.post(&format!("/v1/policies/{}/forget", self.name), &json!({}))?;
+        let answer: Answer = serde_json::from_str(&text).unwrap_or_default();
+        let line = if answer.message.is_empty() { format!("{}: forgotten", self.name) } else { clean(&answer.message) };
+        console.print(&line)?;
         Ok(ExitCode::SUCCESS)
     }
 }
