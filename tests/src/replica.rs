@@ -148,3 +148,55 @@ fn page(script: &Script, factor: f64, busy: bool) -> String {
     }
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http;
+    use crate::views::{Series, series};
+
+    fn read(replica: &Replica) -> Vec<Series> {
+        series(&http::get(&format!("{}/metrics", replica.url())).unwrap().body)
+    }
+
+    fn value(replica: &Replica, name: &str) -> Option<f64> {
+        read(replica).into_iter().find(|s| s.name == name).map(|s| s.value)
+    }
+
+    #[test]
+    fn it_says_what_it_was_told_to() {
+        let replica = Replica::start(8, 2);
+        assert_eq!(value(&replica, "vllm:num_requests_running"), Some(8.0));
+        assert_eq!(value(&replica, "vllm:num_requests_waiting"), Some(2.0));
+        replica.fail(Fault::Frozen);
+        let page = read(&replica);
+        std::thread::sleep(Duration::from_millis(150));
+        assert_eq!(read(&replica), page);
+        replica.fail(Fault::None);
+        assert!(value(&replica, "vllm:generation_tokens_total") > Some(100.0));
+        replica.fail(Fault::Reset);
+        assert!(value(&replica, "vllm:generation_tokens_total") < Some(10.0));
+        replica.fail(Fault::Nan);
+        assert!(value(&replica, "vllm:num_requests_running").unwrap().is_nan());
+        replica.fail(Fault::Negative);
+        assert!(value(&replica, "vllm:num_requests_waiting") < Some(0.0));
+        replica.fail(Fault::Hangup);
+        assert!(http::get(&replica.url()).is_ok_and(|answer| answer.status == 404));
+        assert!(http::get(&format!("{}/metrics", replica.url())).is_err());
+    }
+
+    #[test]
+    fn it_ends_although_a_peer_waits_for_it() {
+        let replica = Replica::start(1, 0);
+        replica.fail(Fault::Hang);
+        let url = format!("{}/metrics", replica.url());
+        let waiting = std::thread::spawn(move || http::get(&url));
+        while replica.served() == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(replica);
+        assert!(waiting.join().unwrap().is_err());
+    }
+}
