@@ -297,7 +297,7 @@ impl Decision {
         line
     }
 
-    /// The last stage that changed the proposal, else the last that said something.
+    /// The last stage that changed the proposal.
     fn maker(&self) -> Option<&StageRecord> {
         let asked = |target: &Target| {
             let pool = self.pools.iter().find(|pool| pool.name == target.pool);
@@ -311,8 +311,8 @@ impl Decision {
             Some(before) => before.targets != self.stages[index].targets,
             None => self.stages[index].targets.iter().any(|target| target.replicas != asked(target)),
         };
-        let speaking = || (0..self.stages.len()).rev().filter(|index| !self.stages[*index].reason.is_empty());
-        speaking().find(|index| changed(*index)).or_else(|| speaking().next()).and_then(|index| self.stages.get(index))
+        let mut speaking = (0..self.stages.len()).rev().filter(|index| !self.stages[*index].reason.is_empty());
+        speaking.find(|index| changed(*index)).and_then(|index| self.stages.get(index))
     }
 
     /// True when any pool's numbers change.
