@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cases;
 mod e2e;
 mod guests;
 mod policies;

@@ -53,6 +53,14 @@ impl ConfigSchema {
                 for key in unexpected {
                     issues.push(self.issue(&format!("{path}/{}", escape(key)), &format!("unknown key; {known}")));
                 }
+            } else if matches!(error.kind(), ValidationErrorKind::FalseSchema)
+                && error.schema_path().to_string().ends_with("/additionalProperties")
+                && let Some(Value::Object(object)) = config.pointer(&path)
+            {
+                // A schema without properties: the library says so once for the whole object, and names no key.
+                for key in object.keys() {
+                    issues.push(self.issue(&format!("{path}/{}", escape(key)), "unknown key; there are none"));
+                }
             } else {
                 issues.push(self.issue(&path, &error.to_string()));
             }
@@ -81,4 +89,23 @@ impl ConfigSchema {
 /// A key as one step of a JSON pointer.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_key_that_nothing_allows_is_named() {
+        let said = |schema: &str, config: Value| {
+            let schema = ConfigSchema::parse(schema, &Limits::default()).unwrap().unwrap();
+            let issues = schema.check(&config).unwrap_err();
+            issues.into_iter().map(|i| format!("{}: {}", i.path, i.message)).collect::<Vec<_>>()
+        };
+        let none = r#"{"type":"object","additionalProperties":false}"#;
+        assert_eq!(said(none, serde_json::json!({"a/b": 4})), ["/a~1b: unknown key; there are none"]);
+        let one = r#"{"type":"object","properties":{"x":{}},"additionalProperties":false}"#;
+        assert_eq!(said(one, serde_json::json!({"y": 4})), ["/y: unknown key; there are x"]);
+    }
 }
