@@ -83,6 +83,7 @@ pub struct Prepared {
     store: Store,
     fits: Vec<(Arc<Scaler>, Vec<Fit>)>,
     paths: Vec<PathBuf>,
+    listen: Option<SocketAddr>,
     clock: Clock,
     dry_run: bool,
 }
@@ -109,9 +110,9 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
     let sandbox = Sandbox::new(SandboxConfig::default())?;
     let metrics = Arc::new(Metrics::new());
     let modules = ModulesConfig {
-        dirs: config.policies,
+        dirs: config.policies.clone(),
         state: Some(store.directory().to_path_buf()),
-        bundled: config.bundled,
+        bundled: config.bundled.clone(),
         watch: true,
         on_event: Box::new({
             let metrics = Arc::clone(&metrics);
@@ -136,8 +137,8 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
         modules,
         metrics,
     });
-    let (paths, clock, dry_run) = (config.manifests, config.clock, config.dry_run);
-    Ok(Prepared { shared, standing, store, fits, paths, clock, dry_run })
+    let DaemonConfig { manifests: paths, listen, clock, dry_run, .. } = config;
+    Ok(Prepared { shared, standing, store, fits, paths, listen, clock, dry_run })
 }
 
 /// One line and one count for what happened to a module file.
@@ -165,7 +166,7 @@ impl Prepared {
             environment: Environment { client, clock: self.clock, store: self.store, processes, metrics },
             dry_run: self.dry_run,
         };
-        let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.standing);
+        let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.listen, self.standing);
         for (scaler, fits) in &self.fits {
             supervisor.admit(scaler, fits);
         }

@@ -110,10 +110,20 @@ impl Args {
             let address = listener.local_addr()?;
             let running = prepared.start(self.stop_replicas);
             tracing::info!(%address, "the admin port is open");
-            let served = admin::serve(listener, options, running.daemon.clone(), clock, stop.clone()).await;
-            stop.cancel();
-            running.stop().await;
-            served.context("the admin port failed")
+            let serving = tokio::spawn(admin::serve(listener, options, running.daemon.clone(), clock, stop.clone()));
+            let failed = {
+                let stop = stop.clone();
+                async move {
+                    let served = serving.await;
+                    stop.cancel();
+                    served
+                }
+            };
+            let (served, ()) = tokio::join!(failed, async {
+                stop.cancelled().await;
+                running.stop().await;
+            });
+            served?.context("the admin port failed")
         });
         // Nothing that still compiles or waits for a slow peer may hold up the end.
         runtime.shutdown_timeout(Duration::from_millis(100));

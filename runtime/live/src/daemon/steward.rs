@@ -153,11 +153,13 @@ impl Steward {
             if problems.is_empty() {
                 self.adopt(scaler, &snapshot, &fits).await;
             } else {
-                for problem in &problems {
-                    tracing::warn!(workload = %self.held.id, "the manifest in force stays: {problem}");
+                if self.held.seat.view.load().problems != problems {
+                    for problem in &problems {
+                        tracing::warn!(workload = %self.held.id, "the manifest in force stays: {problem}");
+                    }
+                    self.held.set_problems(problems);
+                    self.held.publish();
                 }
-                self.held.set_problems(problems);
-                self.held.publish();
             }
         }
         let snapshot = self.shared.modules.snapshot();

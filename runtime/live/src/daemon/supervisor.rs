@@ -4,6 +4,7 @@
 //! its replicas; one that is wrong changes nothing. Never looks into a workload's decisions.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use trimtab_control::Controller;
 use trimtab_control::config::WorkloadId;
 
 use super::held::{Held, first_view};
+use super::own_port;
 use super::steward::Steward;
 use super::view::{Seat, Shared};
 use super::workload::{Common, INBOX, Workload};
@@ -47,24 +49,36 @@ pub(super) struct Supervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) common: Common,
     pub(super) paths: Vec<PathBuf>,
+    /// The admin port.
+    listen: Option<SocketAddr>,
     standing: Standing,
     members: BTreeMap<WorkloadId, Member>,
     /// New documents whose modules do not fit yet.
     waiting: BTreeMap<WorkloadId, (Arc<Scaler>, Vec<Problem>)>,
+    /// Documents that name addresses they must not.
+    refused: BTreeMap<WorkloadId, Vec<Problem>>,
     /// What the last reload found wrong.
     wrong: Vec<Problem>,
     disk: Option<String>,
 }
 
 impl Supervisor {
-    pub(super) fn new(shared: Arc<Shared>, common: Common, paths: Vec<PathBuf>, standing: Standing) -> Supervisor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        common: Common,
+        paths: Vec<PathBuf>,
+        listen: Option<SocketAddr>,
+        standing: Standing,
+    ) -> Supervisor {
         Supervisor {
             shared,
             common,
             paths,
+            listen,
             standing,
             members: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            refused: BTreeMap::new(),
             wrong: Vec::new(),
             disk: None,
         }
@@ -173,6 +187,14 @@ impl Supervisor {
             self.end(id).await;
         }
         for scaler in changes.changed {
+            let id = scaler.config.id.clone();
+            let own = own_port::problems(&scaler, self.listen);
+            self.refused.remove(&id);
+            if !own.is_empty() {
+                own.iter().for_each(|problem| tracing::warn!(workload = %id, "what is in force stays: {problem}"));
+                self.refused.insert(id, own);
+                continue;
+            }
             match self.members.get(&scaler.config.id) {
                 // The steward takes it from here.
                 Some(member) => drop(member.scaler.send_replace(scaler)),
@@ -209,6 +231,7 @@ impl Supervisor {
     /// Ends the control of a workload. Its replicas stay.
     async fn end(&mut self, id: &WorkloadId) {
         self.waiting.remove(id);
+        self.refused.remove(id);
         let Some(member) = self.members.remove(id) else { return };
         let running: Vec<String> = member
             .seat
@@ -265,6 +288,7 @@ impl Supervisor {
     fn publish_problems(&self) {
         let mut problems = self.wrong.clone();
         problems.extend(self.waiting.values().flat_map(|(_, problems)| problems.iter().cloned()));
+        problems.extend(self.refused.values().flatten().cloned());
         problems.extend(self.disk.iter().map(|error| Problem {
             place: Place::file(&self.common.environment.store.directory().to_string_lossy()),
             stage: Step::State,
