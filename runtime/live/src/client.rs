@@ -104,6 +104,9 @@ impl<'a> Request<'a> {
         headers.insert(header::ACCEPT, HeaderValue::from_static(self.accept));
         if self.json.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        } else if self.method != Method::GET {
+            // Left out for an empty body otherwise, and some servers then wait for one.
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if let Some(auth) = self.auth {
             let (name, value) = secret::header(auth).await?;

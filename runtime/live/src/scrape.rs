@@ -31,6 +31,9 @@ const MOST_AT_ONCE: usize = 256;
 /// Told after each reading: the source's name, how long it took, and the code of its failure.
 pub type OnReading = Box<dyn Fn(&'static str, Duration, Option<&'static str>) + Send + Sync>;
 
+/// Pool, replica, requests running and queued there, and when that was so.
+pub type Load = (Arc<str>, Arc<str>, f64, Time);
+
 /// Reads the sources of one workload. Dropping it ends what is in flight.
 pub struct Scraper {
     shared: Arc<Shared>,
@@ -133,19 +136,18 @@ impl Scraper {
         state.seats.iter().map(view).collect()
     }
 
-    /// Pool, replica, requests running and queued there, and the instant: from the newest reading of each replica that
-    /// tells. For [`Target::note_work`](crate::target::Target::note_work).
-    pub fn work(&self) -> Vec<(Arc<str>, Arc<str>, f64, Time)> {
+    /// From the newest reading of each replica that tells: for [`Target::note_work`](crate::target::Target::note_work).
+    pub fn work(&self) -> Vec<Load> {
         let state = self.shared.lock();
-        let mut newest: BTreeMap<&(Arc<str>, Arc<str>), (f64, Time)> = BTreeMap::new();
+        let mut newest = BTreeMap::new();
         for (key, seat) in &state.seats {
-            let (Some(replica), Some(work)) = (&key.replica, seat.work) else { continue };
-            let known = newest.entry(replica).or_insert(work);
-            if work.1 > known.1 {
-                *known = work;
+            let (Some(replica), Some((load, at))) = (&key.replica, seat.work) else { continue };
+            let known = newest.entry(replica).or_insert((load, at));
+            if at > known.1 {
+                *known = (load, at);
             }
         }
-        newest.into_iter().map(|((pool, replica), (work, at))| (pool.clone(), replica.clone(), work, at)).collect()
+        newest.into_iter().map(|((pool, replica), (load, at))| (pool.clone(), replica.clone(), load, at)).collect()
     }
 }
 

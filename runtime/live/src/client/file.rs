@@ -27,7 +27,8 @@ pub(super) fn read(path: &Path, max_bytes: u64) -> Result<(Vec<u8>, Stamp), Stri
     let explain = |e: std::io::Error| format!("cannot read {}: {e}", path.display());
     // Opening a FIFO without this waits for a writer.
     let no_waiting = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-    let file: File = OpenOptions::new().read(true).custom_flags(no_waiting as i32).open(path).map_err(explain)?;
+    let file: File =
+        OpenOptions::new().read(true).custom_flags(no_waiting.cast_signed()).open(path).map_err(explain)?;
     let meta = file.metadata().map_err(explain)?;
     if !meta.is_file() {
         return Err(format!("{} is not a regular file", path.display()));

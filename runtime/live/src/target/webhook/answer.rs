@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Uri;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use trimtab_control::sample::{PoolReport, Replica, ReplicaState};
 use trimtab_control::time::Time;
 use trimtab_sandbox::clean;
@@ -30,10 +30,28 @@ const MOST_TEXT: usize = 512;
 #[derive(Debug, Deserialize)]
 struct Answer {
     desired: u32,
-    /// Left out: the server has standby replicas but does not repeat what it was asked. `null`: it has no such tier.
-    #[serde(default, deserialize_with = "present")]
-    standby: Option<Option<u32>>,
+    #[serde(default)]
+    standby: Standby,
     replicas: Vec<Member>,
+}
+
+/// What an answer says of the standby tier.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(from = "Option<u32>")]
+enum Standby {
+    /// Nothing: there is one, and what was last accepted stands.
+    #[default]
+    Unsaid,
+    /// `null`: there is none.
+    Absent,
+    /// What the server was last asked for.
+    Asked(u32),
+}
+
+impl From<Option<u32>> for Standby {
+    fn from(written: Option<u32>) -> Self {
+        written.map_or(Standby::Absent, Standby::Asked)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,10 +62,6 @@ struct Member {
     since: Option<String>,
     #[serde(default)]
     endpoint: Option<String>,
-}
-
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// In which state each replica was last seen, and since when: for servers that do not say.
@@ -100,8 +114,12 @@ pub(super) fn read(
         pool: pool.clone(),
         at: now,
         desired: answer.desired,
-        standby: answer.standby.unwrap_or(Some(accepted)).unwrap_or(0),
-        can_standby: answer.standby != Some(None),
+        standby: match answer.standby {
+            Standby::Unsaid => accepted,
+            Standby::Absent => 0,
+            Standby::Asked(replicas) => replicas,
+        },
+        can_standby: !matches!(answer.standby, Standby::Absent),
         rolling_out: false,
         replicas,
     };
