@@ -201,10 +201,6 @@ impl Handle {
         let _ = tokio::time::timeout(PATIENCE, met.wait_for(|met| *met)).await;
     }
 
-    fn can_standby(&self) -> bool {
-        self.seen.load().as_ref().as_ref().is_ok_and(|seen| seen.report.can_standby)
-    }
-
     /// Ends the pool's replicas and forgets them; the handle is of no use afterwards.
     async fn stop(&self) {
         let (done, ended) = oneshot::channel();
@@ -234,7 +230,7 @@ impl Target for Handle {
 
     fn apply<'a>(&'a self, action: &'a Action) -> BoxFuture<'a, Result<(), TargetError>> {
         Box::pin(async move {
-            if action.standby > 0 && !self.can_standby() {
+            if action.standby > 0 && self.spec.borrow().standby.is_none() {
                 let message = format!("{}: it has no standby tier; add `standby` to its `process`", self.key);
                 return Err(TargetError::Refused(message));
             }

@@ -285,7 +285,12 @@ impl Running {
                 // One that was replaced in the meantime ended long ago for us.
                 if self.processes.get(&name).is_some_and(|known| Arc::ptr_eq(known, &process)) {
                     self.processes.remove(&name);
-                    tracing::info!(pool = self.actor.pool.key, replica = name, how = end.how, "a replica's process ended");
+                    tracing::info!(
+                        pool = self.actor.pool.key,
+                        replica = name,
+                        how = end.how,
+                        "a replica's process ended"
+                    );
                     if let Some(replica) = self.actor.pool.replicas.get_mut(&name) {
                         replica.died(&end, now);
                     }

@@ -30,12 +30,7 @@ pub(super) struct Adopted {
 }
 
 /// Looks for the replicas of `pool` (`NS/NAME/POOL`). `log`: where the output of a replica is, by its name.
-pub(super) fn adopt(
-    pool: &str,
-    state: &str,
-    records: Vec<Kept>,
-    log: &dyn Fn(&str) -> PathBuf,
-) -> io::Result<Adopted> {
+pub(super) fn adopt(pool: &str, state: &str, records: Vec<Kept>, log: &dyn Fn(&str) -> PathBuf) -> io::Result<Adopted> {
     let ours = || -> io::Result<Vec<Found>> {
         Ok(host::find(state)?.into_iter().filter(|found| found.marks.pool == pool).collect())
     };

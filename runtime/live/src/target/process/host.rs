@@ -128,7 +128,9 @@ mod tests {
         assert_eq!(parse_stat(42, line), Some(Stat { pid: 42, session: 41, start: 777, ended: false }));
         let dead = b"42 (\xff\xfe) Z 1 42 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 778 0";
         assert_eq!(parse_stat(42, dead), Some(Stat { pid: 42, session: 41, start: 778, ended: true }));
-        for broken in [&b""[..], b"42", b"42 (sh)", b"42 (sh) S 1 2", b"42 (sh) S 1 2 x 0 -1 4 1 2 3 4 5 6 7 8 2 0 1 0 7"] {
+        for broken in
+            [&b""[..], b"42", b"42 (sh)", b"42 (sh) S 1 2", b"42 (sh) S 1 2 x 0 -1 4 1 2 3 4 5 6 7 8 2 0 1 0 7"]
+        {
             assert_eq!(parse_stat(42, broken), None);
         }
     }

@@ -101,7 +101,14 @@ pub(super) async fn start(order: Order, store: Store, name: String, ticket: u64,
 }
 
 /// Asks until it is ready.
-pub(super) async fn probe(client: Client, port: u16, ready: ReadySpec, name: String, ticket: u64, events: Sender<Event>) {
+pub(super) async fn probe(
+    client: Client,
+    port: u16,
+    ready: ReadySpec,
+    name: String,
+    ticket: u64,
+    events: Sender<Event>,
+) {
     let question = HttpCall { method: http::Method::GET, path: ready.http_get };
     let began = Instant::now();
     while let Err(answer) = call(&client, port, &question, ANSWER).await {

@@ -3,6 +3,9 @@
 //! For: a small state machine over plain values; time is passed in, what has to be done comes out as a [`Job`]. Never
 //! touches a process, a socket or a clock.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use trimtab_control::sample::{Replica as Reported, ReplicaState};

@@ -1,6 +1,6 @@
 //! The server that the tests start: this program, told by its environment to serve.
 //!
-//! `SERVE="PORT NAME POOL"`; `REFUSE=/path`: answered with 500. It prints what it is asked, so that its log tells.
+//! `SERVE="PORT NAME POOL"`; `REFUSE=/path`: answered with 500; `SLOW=/path`: after half a second. It prints what it is asked, so that its log tells.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,11 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     if asked != "GET /health" {
         say(asked);
     }
-    let refused = std::env::var("REFUSE").is_ok_and(|path| asked.contains(&path));
+    let told = |name: &str| std::env::var(name).is_ok_and(|path| asked.contains(&path));
+    if told("SLOW") {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    let refused = told("REFUSE");
     let status = if refused { "500 Internal Server Error" } else { "200 OK" };
     write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 }
