@@ -28,7 +28,7 @@ const HEAD: Duration = Duration::from_secs(20);
 /// Until the handshake of TLS is done.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// No connection lasts longer, so that one that never reads its answer ends too.
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 /// What has begun may go on for so long when the connection's or the daemon's time is over.
 const FAREWELL: Duration = Duration::from_millis(800);
 /// Bytes of a request's head, with room for a long token.

@@ -31,13 +31,11 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, request: Request, nex
     if let Err(problem) = guard.admit(&request) {
         return problem.into_response();
     }
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let detail = format!("no answer within {} s; nothing is known of what became of it", PATIENCE.as_secs());
-            ProblemDocument::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
-        }
-    }
+    let Ok(response) = tokio::time::timeout(PATIENCE, next.run(request)).await else {
+        let detail = format!("no answer within {} s; nothing is known of what became of it", PATIENCE.as_secs());
+        return ProblemDocument::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response();
+    };
+    response
 }
 
 impl Guard {

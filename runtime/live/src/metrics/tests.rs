@@ -164,13 +164,13 @@ fn a_full_family_drops_what_is_new_and_counts_it() {
     let dropped = Counter::default();
     let series = Series::new(["of"], Counter::<u64>::default, &dropped).with_room(2);
     for value in ["b", "a", "c", "a", "d"] {
-        series.with([value], |counter| counter.inc());
+        series.with([value], Counter::inc);
     }
     assert_eq!(dropped.get(), 2);
     let mut a = 0;
     series.with(["a"], |counter| a = counter.get());
     assert_eq!(a, 2);
     series.remove(&["b"]);
-    series.with(["c"], |counter| counter.inc());
+    series.with(["c"], Counter::inc);
     assert_eq!(dropped.get(), 2);
 }
