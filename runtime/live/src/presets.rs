@@ -103,6 +103,8 @@ const LLAMA_CPP: Preset = Preset {
         row("active-sequences", &["llamacpp:requests_processing"], Kind::Gauge, Combine::Sum),
         row("prompt-tokens", &["llamacpp:prompt_tokens_total"], Kind::Counter, Combine::Sum),
         row("output-tokens", &["llamacpp:tokens_predicted_total"], Kind::Counter, Combine::Sum),
+        // The token counters move when a prompt or an answer ends; this one is the sign of life in between.
+        row("engine-steps", &["llamacpp:n_decode_total"], Kind::Counter, Combine::Sum),
     ],
 };
 

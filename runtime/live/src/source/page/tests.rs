@@ -64,11 +64,11 @@ fn reading<'s>(samples: &'s [Sample], signal: &str) -> &'s Reading {
 
 #[test]
 fn llama_cpp_under_load_and_otherwise() {
-    for (name, [queued, running, prompt, output]) in [
-        ("llama-server.idle.prom", [0.0, 0.0, 0.0, 0.0]),
-        ("llama-server.load.prom", [8.0, 4.0, 12_474.0, 10_800.0]),
-        ("llama-server.after-load.prom", [0.0, 0.0, 17_524.0, 18_000.0]),
-        ("llama-server.sleeping.prom", [0.0, 0.0, 2_454.0, 160.0]),
+    for (name, [queued, running, prompt, output, steps]) in [
+        ("llama-server.idle.prom", [0.0, 0.0, 0.0, 0.0, 0.0]),
+        ("llama-server.load.prom", [8.0, 4.0, 12_474.0, 10_800.0, 2_815.0]),
+        ("llama-server.after-load.prom", [0.0, 0.0, 17_524.0, 18_000.0, 4_501.0]),
+        ("llama-server.sleeping.prom", [0.0, 0.0, 2_454.0, 160.0, 40.0]),
     ] {
         let samples = engine("llama-cpp", &fixture(name), &[]).unwrap();
         let want = [
@@ -76,6 +76,7 @@ fn llama_cpp_under_load_and_otherwise() {
             ("active-sequences", Reading::Gauge(running)),
             ("prompt-tokens", Reading::Counter(prompt)),
             ("output-tokens", Reading::Counter(output)),
+            ("engine-steps", Reading::Counter(steps)),
         ];
         let want: Vec<_> =
             want.into_iter().map(|(signal, reading)| (signal.to_owned(), Labels::new(), reading)).collect();
