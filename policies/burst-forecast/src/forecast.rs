@@ -51,8 +51,10 @@ impl Forecast<'_> {
         let lag = ((horizon / self.step).round() as usize).clamp(1, (self.values.len() / 2).max(1));
         let like = self.similar.max(now / 2.0);
         let pairs = self.values.iter().zip(self.values.iter().skip(lag));
-        let grown: Vec<f64> =
-            pairs.filter(|(then, later)| (**then - now).abs() <= like && later.is_finite()).map(|(a, b)| b - a).collect();
+        let grown: Vec<f64> = pairs
+            .filter(|(then, later)| (**then - now).abs() <= like && later.is_finite())
+            .map(|(a, b)| b - a)
+            .collect();
         if grown.len() < MOMENTS { None } else { series::quantile(&grown, self.quantile) }
     }
 }
@@ -67,9 +69,7 @@ fn slowest_rise(values: &[f64]) -> Option<f64> {
 
 /// Each value as the mean of itself and those before it, `points` in all.
 pub(crate) fn smooth(values: &[f64], points: usize) -> Vec<f64> {
-    (0..values.len())
-        .map(|i| series::mean(&values[(i + 1).saturating_sub(points)..=i]).unwrap_or(f64::NAN))
-        .collect()
+    (0..values.len()).map(|i| series::mean(&values[(i + 1).saturating_sub(points)..=i]).unwrap_or(f64::NAN)).collect()
 }
 
 /// What is expected, and what it takes.

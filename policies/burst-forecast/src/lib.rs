@@ -100,19 +100,33 @@ fn look_ahead(config: &Config, seen: &Observation, pool: &Pool) -> Option<Outloo
     let arrivals = load::part(seen, pool, "request-rate").filter(|s| s.newest().is_some());
     let arriving: Vec<f64> = pool.ready_at.iter().map(|at| at.saturating_sub(seen.now) as f64 / 1000.0).collect();
 
+    // A replica's rate is known and arrivals are not yet: the host has just started, or the first replica. Nothing can be
+    // predicted from one page, and sizing by another measure meanwhile would change the answer because of a start.
+    if rate.is_some() && arrivals.is_none() {
+        return None;
+    }
     if let (Some(rate), Some(arrivals)) = (rate, arrivals) {
         let smooth = forecast::smooth(&arrivals.values, 3);
-        let forecast = Forecast { values: &smooth, step: arrivals.step as f64 / 1000.0, quantile: config.quantile, similar: rate };
+        let forecast =
+            Forecast { values: &smooth, step: arrivals.step as f64 / 1000.0, quantile: config.quantile, similar: rate };
         let now = smooth.iter().rev().copied().find(|v| v.is_finite())?.max(0.0);
         let predicted = forecast.at(now, horizon);
         // What waits when a replica started now is ready: today's queue and what arrives until then, less what those
         // that are ready, or ready sooner, complete. Twice the horizon from now it should be gone.
         let waiting = load::part(seen, pool, "queue-depth").and_then(|s| s.present()).unwrap_or(0.0).max(0.0);
-        let completed: f64 = arriving.iter().map(|wait| (horizon - wait).max(0.0)).sum::<f64>() + f64::from(pool.ready) * horizon;
+        let completed: f64 =
+            arriving.iter().map(|wait| (horizon - wait).max(0.0)).sum::<f64>() + f64::from(pool.ready) * horizon;
         let backlog = (waiting + (now + predicted) / 2.0 * horizon - completed * rate).max(0.0);
         let wanted = replicas(predicted / rate + backlog / (rate * horizon).max(1.0));
         let bare = replicas(now / rate).max(u32::from(present > 0.0));
-        return Some(Outlook { now, predicted, per_replica: rate, horizon, replicas: wanted.max(bare), what: "arrivals/s" });
+        return Some(Outlook {
+            now,
+            predicted,
+            per_replica: rate,
+            horizon,
+            replicas: wanted.max(bare),
+            what: "arrivals/s",
+        });
     }
     let forecast = Forecast {
         values: &requests.values,

@@ -53,7 +53,11 @@ impl<'de> Deserialize<'de> for Target {
                 Ok(Target::Fixed(number as f64))
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Target, E> {
-                if text == "auto" { Ok(Target::Auto) } else { Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)) }
+                if text == "auto" {
+                    Ok(Target::Auto)
+                } else {
+                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                }
             }
         }
         from.deserialize_any(Given)
@@ -170,9 +174,9 @@ mod tests {
             (0.0, 3, 0),
             (1.0, 0, 1),
             (8.0, 1, 1),
-            (8.8, 1, 1),  // within the tolerance
-            (9.0, 1, 2),  // above it
-            (80.0, 1, 10), // straight there
+            (8.8, 1, 1),    // within the tolerance
+            (9.0, 1, 2),    // above it
+            (80.0, 1, 10),  // straight there
             (73.0, 10, 10), // 0.9125 of what ten hold
             (71.0, 10, 9),
         ] {
@@ -182,7 +186,9 @@ mod tests {
 
     #[test]
     fn prepare_refuses_what_cannot_work() {
-        let with = |target, tolerance| Concurrency::prepare(&Config { target, tolerance }).map_err(|r| r.issues[0].path.clone());
+        let with = |target, tolerance| {
+            Concurrency::prepare(&Config { target, tolerance }).map_err(|r| r.issues[0].path.clone())
+        };
         assert_eq!(with(Target::Fixed(0.0), 0.1), Err("/target".into()));
         assert_eq!(with(Target::Fixed(f64::NAN), 0.1), Err("/target".into()));
         assert_eq!(with(Target::Auto, 1.0), Err("/tolerance".into()));

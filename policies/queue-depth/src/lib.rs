@@ -74,7 +74,7 @@ impl Policy for QueueDepth {
             let wanted = measured.replicas(config, pool.coming());
             reasons.push(format!("{}: {} want {wanted}", pool.name, measured.told(config)));
             decision.note(format!("{}.waiting", pool.name), measured.waiting);
-            if let Some((arrivals, rate)) = measured.rates {
+            if let Rates::Known { arrivals, rate } = measured.rates {
                 decision.note(format!("{}.arrivals", pool.name), format_args!("{arrivals:.3}/s"));
                 decision.note(format!("{}.replicaRate", pool.name), format_args!("{rate:.3}/s"));
             }
@@ -91,9 +91,19 @@ impl Policy for QueueDepth {
 struct Measured {
     running: f64,
     waiting: f64,
-    /// Arrivals a second, and what one replica completes a second. None: the engine does not count requests, or no
-    /// replica was ever seen at its limit.
-    rates: Option<(f64, f64)>,
+    rates: Rates,
+}
+
+/// What is known of arrivals, and of what one replica completes a second.
+#[derive(Debug, Clone, Copy)]
+enum Rates {
+    /// Both.
+    Known { arrivals: f64, rate: f64 },
+    /// The engine counts requests and a replica's rate was measured, but arrivals are not known yet: the host or the
+    /// first replica has just started. Steering by something else meanwhile would change the answer because of that.
+    NotYet { rate: f64 },
+    /// The engine does not count requests, or no replica was ever seen at its limit.
+    Never,
 }
 
 impl Measured {
@@ -103,17 +113,25 @@ impl Measured {
             let busiest = [series.mean(ARRIVALS_MS / 4), series.mean(ARRIVALS_MS)];
             busiest.into_iter().flatten().reduce(f64::max).map(|rate| rate.max(0.0))
         });
-        let measured = || load::property(seen, pool, "service-rate").and_then(trimtab_sdk::Series::newest);
-        let rate = config.per_replica_rate.or_else(measured).filter(|rate| *rate > 0.0);
-        Some(Measured { running: present("active-sequences")?, waiting: present("queue-depth")?, rates: arrivals.zip(rate) })
+        let measured =
+            load::property(seen, pool, "service-rate").and_then(trimtab_sdk::Series::newest).filter(|r| *r > 0.0);
+        let rates = match (arrivals, config.per_replica_rate.or(measured)) {
+            (Some(arrivals), Some(rate)) => Rates::Known { arrivals, rate },
+            (None, Some(rate)) if measured.is_some() => Rates::NotYet { rate },
+            _ => Rates::Never,
+        };
+        Some(Measured { running: present("active-sequences")?, waiting: present("queue-depth")?, rates })
     }
 
     fn replicas(&self, config: &Config, now: u32) -> u32 {
-        let Some((arrivals, rate)) = self.rates else {
-            return replicas((self.running + self.waiting) / config.target);
-        };
         // A replica works on whole requests: more replicas than requests wait drain nothing sooner.
-        let backlog = (self.waiting / (rate * config.drain_within.as_seconds())).min(self.waiting);
+        let backlog = |rate: f64| (self.waiting / (rate * config.drain_within.as_seconds())).min(self.waiting);
+        let (arrivals, rate) = match self.rates {
+            Rates::Known { arrivals, rate } => (arrivals, rate),
+            Rates::NotYet { rate } => return now.saturating_add(backlog(rate).floor() as u32),
+            Rates::Never => return replicas((self.running + self.waiting) / config.target),
+        };
+        let backlog = backlog(rate);
         let wanted = replicas(arrivals / rate + backlog);
         // Something runs: that takes a replica even when nothing more arrives.
         let wanted = wanted.max(u32::from(self.running + self.waiting > 0.0));
@@ -122,11 +140,15 @@ impl Measured {
 
     fn told(&self, config: &Config) -> String {
         match self.rates {
-            Some((arrivals, rate)) => format!(
+            Rates::Known { arrivals, rate } => format!(
                 "{arrivals:.2} arrivals/s and {:.0} waiting, to drain within {}, at {rate:.2}/s a replica",
                 self.waiting, config.drain_within
             ),
-            None => format!(
+            Rates::NotYet { rate } => format!(
+                "arrivals not known yet and {:.0} waiting, to drain within {}, at {rate:.2}/s a replica",
+                self.waiting, config.drain_within
+            ),
+            Rates::Never => format!(
                 "{:.0} running and {:.0} waiting at {} a replica (no measured rate)",
                 self.running, self.waiting, config.target
             ),
@@ -141,13 +163,18 @@ mod tests {
     use super::*;
 
     fn wanted(running: f64, waiting: f64, rates: Option<(f64, f64)>, now: u32) -> u32 {
+        let rates = rates.map_or(Rates::Never, |(arrivals, rate)| Rates::Known { arrivals, rate });
         Measured { running, waiting, rates }.replicas(&Config::default(), now)
     }
 
     #[test]
     fn carries_the_arrivals_and_drains_the_backlog() {
         assert_eq!(wanted(8.0, 0.0, Some((4.0, 2.0)), 2), 2);
-        assert_eq!(wanted(8.0, 120.0, Some((4.0, 2.0)), 2), 4, "60 requests are 2 a second over 30 s: one replica more each");
+        assert_eq!(
+            wanted(8.0, 120.0, Some((4.0, 2.0)), 2),
+            4,
+            "60 requests are 2 a second over 30 s: one replica more each"
+        );
         assert_eq!(wanted(1.0, 2.0, Some((0.0, 0.001)), 1), 2, "never more than requests wait");
         assert_eq!(wanted(1.0, 0.0, Some((0.0, 2.0)), 1), 1, "what runs keeps its replica");
         assert_eq!(wanted(0.0, 0.0, Some((0.0, 2.0)), 1), 0);
@@ -157,6 +184,15 @@ mod tests {
     fn shrinks_only_with_a_margin() {
         assert_eq!(wanted(8.0, 0.0, Some((3.9, 2.0)), 3), 3, "two would be full");
         assert_eq!(wanted(8.0, 0.0, Some((3.0, 2.0)), 3), 2);
+    }
+
+    #[test]
+    fn keeps_what_is_there_until_arrivals_are_known_and_drains_the_backlog() {
+        let wanted = |waiting| {
+            let rates = Rates::NotYet { rate: 2.0 };
+            Measured { running: 40.0, waiting, rates }.replicas(&Config::default(), 3)
+        };
+        assert_eq!((wanted(0.0), wanted(59.0), wanted(120.0)), (3, 3, 5));
     }
 
     #[test]

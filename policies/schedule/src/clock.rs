@@ -29,7 +29,9 @@ impl Days {
                 "weekend" => 0b110_0000,
                 day => match NAMES.iter().position(|n| *n == day) {
                     Some(index) => 1 << index,
-                    None => return Err(format!("{day:?} is no day; write one of {}, weekdays, weekend", NAMES.join(", "))),
+                    None => {
+                        return Err(format!("{day:?} is no day; write one of {}, weekdays, weekend", NAMES.join(", ")));
+                    }
                 },
             };
         }
@@ -107,7 +109,9 @@ mod tests {
     fn instants_become_local_moments() {
         // 2026-11-23 22:30 UTC is a Monday.
         let now = 1_795_473_000_000;
-        for (offset, said) in [(0, "mon 22:30"), (60, "mon 23:30"), (120, "tue 00:30"), (-1410, "sun 23:00"), (345, "tue 04:15")] {
+        for (offset, said) in
+            [(0, "mon 22:30"), (60, "mon 23:30"), (120, "tue 00:30"), (-1410, "sun 23:00"), (345, "tue 04:15")]
+        {
             assert_eq!(Moment::at(now, offset).to_string(), said, "offset {offset}");
         }
         assert_eq!(Moment::at(0, -1).to_string(), "wed 23:59");

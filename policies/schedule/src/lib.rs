@@ -56,12 +56,18 @@ impl Policy for Schedule {
     fn prepare(config: &Config) -> Result<Vec<Need>, Refusal> {
         for (index, rule) in config.rules.iter().enumerate() {
             if rule.min.is_none() && rule.max.is_none() {
-                return Err(Refusal::bad_config(format!("/rules/{index}"), "says neither min nor max; give one of them"));
+                return Err(Refusal::bad_config(
+                    format!("/rules/{index}"),
+                    "says neither min nor max; give one of them",
+                ));
             }
             if let (Some(min), Some(max)) = (rule.min, rule.max)
                 && min > max
             {
-                return Err(Refusal::bad_config(format!("/rules/{index}/min"), format!("is above the rule's max of {max}")));
+                return Err(Refusal::bad_config(
+                    format!("/rules/{index}/min"),
+                    format!("is above the rule's max of {max}"),
+                ));
             }
         }
         Ok(Vec::new())
@@ -73,7 +79,8 @@ impl Policy for Schedule {
         let mut decision = Decision::default();
         let mut reasons = Vec::new();
         for pool in &seen.pools {
-            let rules = config.rules.iter().filter(|r| r.pool.as_ref().is_none_or(|p| *p == pool.name) && r.applies(now));
+            let rules =
+                config.rules.iter().filter(|r| r.pool.as_ref().is_none_or(|p| *p == pool.name) && r.applies(now));
             let (mut min, mut max) = (0, u32::MAX);
             for rule in rules {
                 min = min.max(rule.min.unwrap_or(0));
@@ -99,7 +106,12 @@ mod tests {
     use super::*;
 
     fn rule(days: &[&str], from: &str, to: &str) -> Rule {
-        Rule { days: Days::named(days).unwrap_or_default(), from: Minute::parse(from).unwrap_or_default(), to: Minute::parse(to), ..Rule::default() }
+        Rule {
+            days: Days::named(days).unwrap_or_default(),
+            from: Minute::parse(from).unwrap_or_default(),
+            to: Minute::parse(to),
+            ..Rule::default()
+        }
     }
 
     fn moment(day: u8, time: &str) -> Moment {
@@ -109,7 +121,9 @@ mod tests {
     #[test]
     fn within_a_day() {
         let office = rule(&["weekdays"], "09:00", "18:00");
-        for (day, time, applies) in [(0, "08:59", false), (0, "09:00", true), (4, "17:59", true), (4, "18:00", false), (5, "12:00", false)] {
+        for (day, time, applies) in
+            [(0, "08:59", false), (0, "09:00", true), (4, "17:59", true), (4, "18:00", false), (5, "12:00", false)]
+        {
             assert_eq!(office.applies(moment(day, time)), applies, "day {day} {time}");
         }
     }
@@ -117,7 +131,14 @@ mod tests {
     #[test]
     fn over_midnight_belongs_to_the_day_it_begins() {
         let night = rule(&["fri"], "22:00", "06:00");
-        for (day, time, applies) in [(4, "21:59", false), (4, "22:00", true), (5, "05:59", true), (5, "06:00", false), (4, "03:00", false), (5, "22:00", false)] {
+        for (day, time, applies) in [
+            (4, "21:59", false),
+            (4, "22:00", true),
+            (5, "05:59", true),
+            (5, "06:00", false),
+            (4, "03:00", false),
+            (5, "22:00", false),
+        ] {
             assert_eq!(night.applies(moment(day, time)), applies, "day {day} {time}");
         }
         let sunday = rule(&["sun"], "20:00", "04:00");

@@ -88,7 +88,11 @@ fn keep_warm(config: &Config, pool: &Pool, proposed: u32, before: Option<Memory>
     let answered = proposed.saturating_add(buffer);
     let may_be_echo = proposed == pool.desired;
     match before {
-        Some(before) if may_be_echo && before.spent && proposed <= before.answered && before.answered - proposed <= buffer => before,
+        Some(before)
+            if may_be_echo && before.spent && proposed <= before.answered && before.answered - proposed <= buffer =>
+        {
+            before
+        }
         _ => Memory { answered, spent: may_be_echo },
     }
 }

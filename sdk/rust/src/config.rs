@@ -76,8 +76,9 @@ impl<'de> Deserialize<'de> for Span {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                Span::parse(text)
-                    .ok_or_else(|| E::custom(format_args!("{text:?} is no duration; write one such as \"30s\" or \"5m\"")))
+                Span::parse(text).ok_or_else(|| {
+                    E::custom(format_args!("{text:?} is no duration; write one such as \"30s\" or \"5m\""))
+                })
             }
         }
         from.deserialize_str(Text)

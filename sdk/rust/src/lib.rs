@@ -58,12 +58,11 @@ pub mod log;
 mod observation;
 pub mod series;
 
+pub use crate::answer::replicas;
 pub use crate::bindings::trimtab::policy::types::{
     Decision, Description, Issue, Labels, MetricNeed as Need, Millis, Observation, PolicyError as Refusal, Pool,
-    Preparation, Series,
-    Target,
+    Preparation, Series, Target,
 };
-pub use crate::answer::replicas;
 pub use crate::config::Span;
 #[doc(hidden)]
 pub use crate::entry::Guest;

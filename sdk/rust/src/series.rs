@@ -102,7 +102,8 @@ pub fn slope(values: &[f64]) -> Option<f64> {
     if points.len() < 3 {
         return None;
     }
-    let pairs = points.iter().enumerate().flat_map(|(i, a)| points[i + 1..].iter().map(move |b| (b.1 - a.1) / (b.0 - a.0)));
+    let pairs =
+        points.iter().enumerate().flat_map(|(i, a)| points[i + 1..].iter().map(move |b| (b.1 - a.1) / (b.0 - a.0)));
     quantile(&pairs.collect::<Vec<f64>>(), 0.5)
 }
 

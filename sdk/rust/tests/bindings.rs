@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use wit_bindgen_core::{Files, WorldGenerator};
 use wit_bindgen_core::wit_parser::Resolve;
+use wit_bindgen_core::{Files, WorldGenerator};
 
-const HEADER: &str = "// Made from wit/policy.wit by tests/bindings.rs of this crate; see there for how to make it again.\n";
+const HEADER: &str =
+    "// Made from wit/policy.wit by tests/bindings.rs of this crate; see there for how to make it again.\n";
 
 fn generate(wit: &Path) -> String {
     let mut resolve = Resolve::default();
