@@ -25,6 +25,8 @@ const NAMES: usize = 256;
 const NAME_BYTES: usize = 200;
 /// Names quoted in a refusal.
 const QUOTED: usize = 5;
+/// Modules and components inside one another.
+const NESTED: usize = 64;
 
 /// Which of the two binary forms a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -146,6 +148,10 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
         rest = &rest[consumed..];
         match payload {
             Payload::ModuleSection { parser: inner, .. } | Payload::ComponentSection { parser: inner, .. } => {
+                if parents.len() == NESTED {
+                    let message = format!("more than {NESTED} modules and components are nested in one another");
+                    return Err(Refusal::new(Stage::Inspect, "invalid", message));
+                }
                 parents.push(std::mem::replace(&mut parser, inner));
             }
             Payload::End(_) => match parents.pop() {

@@ -343,6 +343,126 @@ fn configurations_are_checked_against_the_schema() {
     assert_eq!(refusal(&Wat { describe: broken.into(), ..Wat::default() }).code, "bad-schema");
 }
 
+/// Describes itself with that schema, which lies in memory from 200,000 on.
+fn with_schema(schema: &str) -> Wat {
+    let data = schema.replace('\\', "\\\\").replace('"', "\\\"");
+    Wat {
+        extra: format!("(data (i32.const 200000) \"{data}\")"),
+        describe: format!(
+            "(i32.store (i32.const 1048) (i32.const 200000)) (i32.store (i32.const 1052) (i32.const {}))",
+            schema.len()
+        ),
+        ..Wat::default()
+    }
+}
+
+#[test]
+fn a_schema_cannot_take_the_host_down() {
+    let deep = format!("{}1{}", r#"{"not":"#.repeat(5_000), "}".repeat(5_000));
+    let large = format!(r#"{{"title":"{}"}}"#, "x".repeat(256 << 10));
+    for (schema, usable) in [
+        (r##"{"$ref":"#"}"##, None),
+        (r##"{"allOf":[{"$ref":"#"}]}"##, None),
+        (r##"{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}"##, None),
+        (r#"{"$ref":"http://127.0.0.1:9/schema.json"}"#, Some(false)),
+        (r#"{"$ref":"file:///etc/passwd"}"#, Some(false)),
+        (r#"{"properties":{"a":{"pattern":"(a+)+$"}}}"#, Some(true)),
+        (&deep, Some(false)),
+        (&large, Some(false)),
+    ] {
+        let admitted = shared().admit(&with_schema(schema).build());
+        if let Ok(admitted) = &admitted {
+            let _ = admitted.check_config(&json!({"a": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"}));
+        }
+        let short = &schema[..schema.len().min(80)];
+        assert!(usable.is_none_or(|usable| usable == admitted.is_ok()), "{short}: {admitted:?}");
+    }
+}
+
+#[test]
+fn an_observation_beyond_the_caps_is_the_hosts_fault() {
+    let admitted = shared().admit(&Wat::default().build()).expect("admitted");
+    let need = trimtab_control::policy::MetricNeed {
+        signal: "queue-depth".into(),
+        by: Vec::new(),
+        within: String::new(),
+        across: String::new(),
+        step: Span(1_000),
+        window: Span(1_000),
+        required: true,
+    };
+    let with = |series: usize, values: usize| {
+        let mut seen =
+            synthetic_observation(&Preparation { needs: vec![need.clone(); series], attributes: Vec::new() });
+        seen.series.iter_mut().for_each(|s| s.values = vec![1.0; values]);
+        admitted.decide("{}", &seen, &[]).answer.map_err(|f| f.code)
+    };
+    assert!(with(256, 512).is_ok());
+    assert_eq!(with(257, 1).map(|_| ()), Err("host".into()));
+    assert_eq!(with(256, 513).map(|_| ()), Err("host".into()));
+}
+
+#[test]
+fn nesting_is_bounded_before_anything_is_compiled() {
+    let mut nested = b"\0asm\x0d\0\x01\0".to_vec();
+    for _ in 0..200 {
+        let mut size = Vec::new();
+        let mut left = nested.len();
+        while left > 127 {
+            size.push((left & 127) as u8 | 128);
+            left >>= 7;
+        }
+        size.push(left as u8);
+        nested = [b"\0asm\x0d\0\x01\0\x04", &size[..], &nested].concat();
+    }
+    let refused = shared().admit(&nested).expect_err("a refusal");
+    assert!(refused.message.contains("nested"), "{refused}");
+}
+
+/// One change of a file, by anything that writes files.
+fn damaged(bytes: &[u8], changes: &[(u8, u32, u8)]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for (kind, at, value) in changes {
+        let at = *at as usize % bytes.len().max(1);
+        match kind % 5 {
+            0 => bytes[at] ^= value | 1,
+            1 => bytes.truncate(at.max(1)),
+            2 => bytes.insert(at, *value),
+            3 if bytes.len() > 1 => {
+                bytes.remove(at);
+            }
+            _ => {
+                let end = (at + usize::from(*value)).min(bytes.len());
+                let copied = bytes[at..end].to_vec();
+                bytes.splice(at..at, copied);
+            }
+        }
+    }
+    bytes
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_file_panics_the_host(
+        component in proptest::bool::ANY,
+        changes in proptest::collection::vec((0_u8..10, proptest::num::u32::ANY, proptest::num::u8::ANY), 1..6),
+    ) {
+        static WHOLE: std::sync::OnceLock<[Vec<u8>; 2]> = std::sync::OnceLock::new();
+        let whole = WHOLE.get_or_init(|| {
+            let module = Wat { imports: LOG_IMPORT.into(), ..Wat::default() }.build();
+            let component = shared().host.contract.wrap(&module, false, 1024).expect("wrapped");
+            [module, component]
+        });
+        let bytes = damaged(&whole[usize::from(component)], &changes);
+        if let Ok(admitted) = shared().admit(&bytes) {
+            let _ = admitted.prepare("{}");
+            let _ = admitted.decide("{}", &synthetic_observation(&Preparation::default()), b"state");
+        }
+    }
+}
+
 #[test]
 fn preparations_are_capped() {
     let prepare = |count: u32, step: u64, window: u64, across_len: u32| {
