@@ -56,11 +56,6 @@ impl ServerArgs {
         self.call(Method::POST, path, body.to_string())
     }
 
-    /// The same for those who have a runtime, and their own patience.
-    pub(crate) async fn fetch(&self, path: &str) -> anyhow::Result<String> {
-        self.send(Method::GET, path, String::new()).await
-    }
-
     fn call(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

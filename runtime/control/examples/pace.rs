@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)] // it measures time, outside the core
 
 use std::sync::Arc;
+#[allow(clippy::disallowed_types)] // it is the pace that is measured
 use std::time::Instant;
 
 use trimtab_control::config::{
@@ -137,6 +138,7 @@ fn main() {
             replicas: replicas.collect(),
         };
         let samples = ids.iter().flat_map(|id| page(&pool, id, now, tick)).collect();
+        #[allow(clippy::disallowed_types)]
         let begun = Instant::now();
         controller.observe(Intake { samples, pools: vec![report], utc_offset_minutes: 0 }, now);
         let observed = begun.elapsed();

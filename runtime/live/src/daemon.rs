@@ -149,7 +149,15 @@ fn tell(event: &ModuleEvent, metrics: &Metrics) {
     if event.result == "ok" {
         tracing::info!(policy = name, tenant, stage = event.stage, digest = event.digest, "{}", event.message);
     } else {
-        tracing::warn!(policy = name, tenant, stage = event.stage, code = event.result, digest = event.digest, "{}", event.message);
+        tracing::warn!(
+            policy = name,
+            tenant,
+            stage = event.stage,
+            code = event.result,
+            digest = event.digest,
+            "{}",
+            event.message
+        );
     }
 }
 

@@ -99,8 +99,9 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
 }
 
 fn try_one(candidate: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) -> Result<Preparation, Refusal> {
-    let config: serde_json::Value = serde_json::from_str(&wish.module.config)
-        .map_err(|error| Refusal::new(Stage::Config, "bad-config", format!("the configuration is not JSON: {error}")))?;
+    let config: serde_json::Value = serde_json::from_str(&wish.module.config).map_err(|error| {
+        Refusal::new(Stage::Config, "bad-config", format!("the configuration is not JSON: {error}"))
+    })?;
     if let Err(issues) = candidate.check_config(&config) {
         let mut refusal = Refusal::new(Stage::Config, "bad-config", config_message(&issues));
         refusal.issues = issues;
@@ -141,7 +142,8 @@ fn missing(name: &str, snapshot: &Snapshot) -> Refusal {
         Some((distance, near)) if distance <= 2 => format!("did you mean `{near}`?"),
         _ => format!("put {name}.wasm into a policies directory, or use one of: {}", known.join(", ")),
     };
-    Refusal::new(Stage::Read, "not-found", format!("there is no policy `{}`", trimtab_sandbox::clean(name, 64))).hint(hint)
+    Refusal::new(Stage::Read, "not-found", format!("there is no policy `{}`", trimtab_sandbox::clean(name, 64)))
+        .hint(hint)
 }
 
 fn nothing_serves(entry: &Entry, wish: &Wish) -> Refusal {

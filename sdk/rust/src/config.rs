@@ -136,7 +136,7 @@ fn pointer(text: &str, line: usize, column: usize) -> String {
         at += 1;
     }
     let steps = path.into_iter().map(|(_, key)| key).filter(|key| !key.is_empty());
-    steps.map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
+    steps.flat_map(|key| ["/".to_owned(), key.replace('~', "~0").replace('/', "~1")]).collect()
 }
 
 /// Index of the quote that ends a JSON string whose text begins at `at`.

@@ -61,9 +61,13 @@ fn bad_metrics_scale_nothing_down_and_are_named_and_scale_up_goes_on_afterwards(
 
     for case in &cases {
         case.replicas[..case.faulty].iter().for_each(|replica| replica.fail(case.fault));
-        // Those that still answer say that there is nothing to do: tempting, and not enough to go by.
-        case.replicas[case.faulty..4].iter().for_each(|replica| replica.load(0, 0));
     }
+    // What a replica said last counts until it is stale. From then on those that still answer say that there is nothing to
+    // do: tempting, and not enough to go by.
+    let half = cases.iter().find(|case| case.faulty < 4).unwrap();
+    daemon
+        .until_decided(&half.id, "half of them are missing", |d| active(d).is_some_and(|(kind, _)| kind == "partial"));
+    half.replicas[half.faulty..4].iter().for_each(|replica| replica.load(0, 0));
     let mut named = vec![false; cases.len()];
     always(5 * STALE_AFTER, "no scale-down", || {
         for (case, named) in cases.iter().zip(&mut named) {
@@ -84,7 +88,6 @@ fn bad_metrics_scale_nothing_down_and_are_named_and_scale_up_goes_on_afterwards(
     }
 
     // From what half of them say, up, while the other half is still gone.
-    let half = cases.iter().find(|case| case.id == "default/half").unwrap();
     half.replicas[2].load(64, 8);
     daemon.until_pool(&half.id, "up from what is known", |pool| pool.desired > 6);
 

@@ -51,7 +51,7 @@ fn real_llama_cpp_servers_go_from_one_to_four_and_back_and_no_request_fails() {
     daemon.until_settled("default/llama", 1);
 
     // More than one server decodes, for some seconds; then little, so that the fleet shrinks under load.
-    let course = trace(&[part(1, 1.0), part(10, 6.0), part(20, 0.5)], 8, 700);
+    let course = trace(&[part(1, 1.0), part(10, 14.0), part(20, 0.5)], 8, 700);
     let load = Load::start(&daemon.endpoints_url("default/llama"), &course);
     daemon.until_pool("default/llama", "four ready", |pool| pool.ready == 4);
     let (report, text) = load.finish();

@@ -11,14 +11,15 @@ use trimtab_tests::views::Problems;
 
 use super::{dry_run, scaler};
 
-/// What a fixture's `.txt` promises: `LINE:COLUMN: message`, and the fix below it.
-fn promised(text: &str) -> Vec<(String, String, String)> {
+/// What a fixture's `.txt` promises of `name`: `LINE:COLUMN: message` (or `file: message`), and the fix below it.
+fn promised(name: &str, text: &str) -> Vec<(String, String, String)> {
     let mut lines = text.lines().peekable();
     let mut found = Vec::new();
     while let Some(line) = lines.next() {
         let (place, message) = line.split_once(": ").unwrap();
         let fix = lines.next_if(|next| next.starts_with(' ')).unwrap_or("").trim();
-        found.push((place.to_owned(), message.to_owned(), fix.to_owned()));
+        let place = if place == "file" { name.to_owned() } else { format!("{name}:{place}") };
+        found.push((place, message.to_owned(), fix.to_owned()));
     }
     found
 }
@@ -31,15 +32,21 @@ fn wrong() -> Vec<PathBuf> {
     files
 }
 
-/// `check` in both forms.
-fn check(path: &Path) -> (Said, Problems) {
+/// `check` as a program reads it.
+fn check(path: &Path) -> Problems {
     let path = path.to_str().unwrap();
     let json = trimtab(&["check", "-f", path, "-o", "json"]);
     let problems = serde_json::from_str(&json.out).unwrap_or_else(|e| panic!("{path}: {e}: {}{}", json.out, json.err));
     assert_eq!(json.code, Some(1), "{path}");
-    let said = trimtab(&["check", "-f", path]);
-    assert_eq!(said.code, Some(1), "{path}: {}", said.err);
-    (said, problems)
+    assert!(!json.err.contains("panicked"), "{path}: {}", json.err);
+    problems
+}
+
+/// `check` as a person reads it.
+fn told(path: &Path) -> String {
+    let said = trimtab(&["check", "-f", path.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1), "{}: {}", path.display(), said.err);
+    said.out + &said.err
 }
 
 #[test]
@@ -48,16 +55,21 @@ fn check_names_the_place_and_the_fix_of_every_wrong_manifest() {
     assert!(files.len() >= 30, "{} wrong manifests", files.len());
     for path in files {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let (said, found) = check(&path);
-        let told = said.out + &said.err;
-        let promised = promised(&fs::read_to_string(path.with_extension("txt")).unwrap());
+        let found = check(&path);
+        let promised = promised(&name, &fs::read_to_string(path.with_extension("txt")).unwrap());
         assert_eq!(found.problems.len(), promised.len(), "{name}: {:#?}", found.problems);
         for ((place, message, fix), problem) in promised.iter().zip(&found.problems) {
-            assert!(problem.place.ends_with(&format!("{name}:{place}")), "{name}: {problem:?}");
-            assert_eq!((&problem.message, &problem.hint), (message, fix), "{name}");
-            assert!(told.contains(&format!("{name}:{place}")), "{name}: {told}");
+            assert!(problem.place.ends_with(&format!("/{place}")), "{name}: {problem:?}");
+            let said = problem.message.replace(&format!("{}/", path.parent().unwrap().display()), "");
+            assert_eq!((&said, &problem.hint), (message, fix), "{name}");
         }
-        assert!(!told.contains("panicked"), "{name}: {told}");
+    }
+    let three = place::root().join("tests/fixtures/manifests/wrong/three-mistakes.yaml");
+    let told = told(&three);
+    for (place, message, fix) in
+        promised("three-mistakes.yaml", &fs::read_to_string(three.with_extension("txt")).unwrap())
+    {
+        assert!(told.contains(&place) && told.contains(&message) && told.contains(&fix), "no {place}: {told}");
     }
 }
 
@@ -84,8 +96,8 @@ fn check_and_run_refuse_what_does_not_fit_together() {
         let rest =
             if name == "signal" { policies.to_owned() } else { format!("  metrics: [{{engine: vllm}}]\n{policies}") };
         fs::write(&path, scaler("chat", &dry_run("maxReplicas: 3", 1, &[]), &rest)).unwrap();
-        let (said, found) = check(&path);
-        let text = format!("{:?}{}{}", found.problems, said.out, said.err);
+        let found = check(&path);
+        let text = format!("{:?}", found.problems);
         for word in words {
             assert!(text.contains(word), "{name}: no {word}: {text}");
         }
@@ -130,8 +142,8 @@ fn assert_run_refuses(path: &Path, words: &[&str]) {
 fn run_ends_before_it_binds_a_port() {
     for name in ["unknown-field", "bad-url", "min-over-max", "two-targets", "later-target", "yaml-unclosed", "empty"] {
         let path = place::root().join(format!("tests/fixtures/manifests/wrong/{name}.yaml"));
-        let promised = promised(&fs::read_to_string(path.with_extension("txt")).unwrap());
-        assert_run_refuses(&path, &[&format!("{name}.yaml:{}", promised[0].0)]);
+        let promised = promised(&format!("{name}.yaml"), &fs::read_to_string(path.with_extension("txt")).unwrap());
+        assert_run_refuses(&path, &[&promised[0].0, &promised[0].1]);
     }
     assert_run_refuses(Path::new("/no/such/file.yaml"), &["/no/such/file.yaml"]);
 }
@@ -152,7 +164,7 @@ fn a_good_manifest_passes_and_what_is_for_later_is_refused_by_name() {
     let later = wrong().into_iter().filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("later-"));
     let mut count = 0;
     for path in later {
-        let (_, found) = check(&path);
+        let found = check(&path);
         assert!(found.problems.iter().any(|p| p.message.contains("not in this version")), "{:?}", found.problems);
         count += 1;
     }

@@ -42,13 +42,15 @@ fn a_server_that_hangs_on_its_metrics_is_reported_and_the_others_steer_on() {
         d.input("active-sequences").is_some_and(|i| i.kind == "fresh" && i.value == Some(24.0))
     });
 
+    // What it said last counts until it is stale; then it is missing.
     replicas[0].fail(Fault::Hang);
+    let partial = |d: &Decision| d.input("active-sequences").is_some_and(|i| i.kind == "partial");
+    daemon.until_decided("default/chat", "one is missing", partial);
     // The others would like to shrink: not while one is missing.
     replicas[1].load(0, 0);
     replicas[2].load(0, 0);
-    let held = daemon.until_decided("default/chat", "held for the missing one", |d| {
-        d.input("active-sequences").is_some_and(|i| i.kind == "partial")
-    });
+    let held = daemon
+        .until_decided("default/chat", "held for the missing one", |d| partial(d) && !d.bites("staleness").is_empty());
     assert!(!held.goes_down(), "{held:#?}");
     let condition = daemon.workload("default/chat").condition("MetricsFresh").clone();
     assert_eq!(condition.status, "False", "{condition:?}");

@@ -143,7 +143,14 @@ async fn load(
         output_tokens: 96,
         ..LoadOptions::new(Endpoints::Discovery(url))
     };
-    Ok(trimtab_engine::load::run(options, |snapshot| { progress.send_replace(Some(*snapshot)); }, stop).await?)
+    Ok(trimtab_engine::load::run(
+        options,
+        |snapshot| {
+            progress.send_replace(Some(*snapshot));
+        },
+        stop,
+    )
+    .await?)
 }
 
 fn summary(report: &LoadReport, totals: &Totals) -> String {

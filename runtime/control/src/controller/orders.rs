@@ -25,18 +25,6 @@ pub enum CommandError {
         /// The pools there are.
         known: String,
     },
-    /// An override beyond what the guardrails would let through.
-    #[error("{wanted} replicas of pool {name:?} are outside its bounds, {min} to {max}")]
-    OutOfBounds {
-        /// The pool.
-        name: String,
-        /// As it was given.
-        wanted: u32,
-        /// Lower bound.
-        min: u32,
-        /// Upper bound.
-        max: u32,
-    },
     /// An override that names nothing.
     #[error("an override names at least one pool, such as default=3")]
     NoPools,
@@ -63,10 +51,8 @@ impl Controller {
                 if pools.is_empty() {
                     return Err(CommandError::NoPools);
                 }
-                for (name, wanted) in &pools {
-                    self.check_override(name, *wanted)?;
-                }
-                let numbers: Vec<String> = pools.iter().map(|(name, n)| format!("{name}={n}")).collect();
+                let numbers: Vec<String> =
+                    pools.iter().map(|(name, n)| self.overridden(name, *n)).collect::<Result<_, _>>()?;
                 let line = format!("{id} overridden with {} for {lasting}: {reason}", numbers.join(", "));
                 self.facts.order = Some(Standing { since: now, until, reason, pools });
                 Ok(line)
@@ -93,16 +79,16 @@ impl Controller {
         }
     }
 
-    fn check_override(&self, name: &str, wanted: u32) -> Result<(), CommandError> {
+    /// `POOL=N`, and what the bounds make of it.
+    fn overridden(&self, name: &str, wanted: u32) -> Result<String, CommandError> {
         let Some(pool) = self.config.pools.iter().find(|p| p.name == name) else {
             let known: Vec<&str> = self.config.pools.iter().map(|p| p.name.as_str()).collect();
             return Err(CommandError::UnknownPool { name: name.to_owned(), known: known.join(", ") });
         };
-        if wanted < pool.min || wanted > pool.max {
-            let (min, max) = (pool.min, pool.max);
-            return Err(CommandError::OutOfBounds { name: name.to_owned(), wanted, min, max });
+        if (pool.min..=pool.max).contains(&wanted) {
+            return Ok(format!("{name}={wanted}"));
         }
-        Ok(())
+        Ok(format!("{name}={wanted} (its bounds, {} to {}, still hold)", pool.min, pool.max))
     }
 
     /// Ends what has run out.

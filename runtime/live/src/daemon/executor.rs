@@ -74,7 +74,11 @@ async fn run(target: Arc<dyn Target>, held: Arc<Held>, outcomes: mpsc::Sender<Ou
         let outcome = if fence == held.fence() {
             ask(&*target, &held, &action).await
         } else {
-            outcome(&action, OutcomeState::Dropped, "a module, the configuration or an order changed before it was asked")
+            outcome(
+                &action,
+                OutcomeState::Dropped,
+                "a module, the configuration or an order changed before it was asked",
+            )
         };
         failures = if outcome.state == OutcomeState::Failed { failures + 1 } else { 0 };
         let pause = BACK_OFF.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(BACK_OFF_MAX);

@@ -62,10 +62,12 @@ mod tests {
     #[test]
     fn only_this_host_and_this_port() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 9470));
-        for own in ["http://127.0.0.1:9470/x", "http://localhost:9470", "http://[::1]:9470/", "http://0.0.0.0:9470/v1"] {
+        for own in ["http://127.0.0.1:9470/x", "http://localhost:9470", "http://[::1]:9470/", "http://0.0.0.0:9470/v1"]
+        {
             assert!(is_own(own, listen), "{own}");
         }
-        for other in ["http://127.0.0.1:9471/", "http://10.0.0.1:9470/", "http://localhost/", "http://example.org:9470"] {
+        for other in ["http://127.0.0.1:9471/", "http://10.0.0.1:9470/", "http://localhost/", "http://example.org:9470"]
+        {
             assert!(!is_own(other, listen), "{other}");
         }
     }

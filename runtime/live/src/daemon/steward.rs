@@ -142,8 +142,10 @@ impl Steward {
         if let Some(scaler) = self.wanted.clone() {
             let snapshot = self.shared.modules.snapshot();
             let (steward, fits) = blocking(self, move |steward| {
-                let fits: Vec<Fit> =
-                    stages::wishes(&scaler).iter().map(|w| stages::fit(&scaler, w, &snapshot, &steward.look())).collect();
+                let fits: Vec<Fit> = stages::wishes(&scaler)
+                    .iter()
+                    .map(|w| stages::fit(&scaler, w, &snapshot, &steward.look()))
+                    .collect();
                 (scaler, snapshot, fits)
             })
             .await?;
@@ -152,18 +154,17 @@ impl Steward {
             let problems: Vec<Problem> = fits.iter().flat_map(|fit| fit.problems(&scaler)).collect();
             if problems.is_empty() {
                 self.adopt(scaler, &snapshot, &fits).await;
-            } else {
-                if self.held.seat.view.load().problems != problems {
-                    for problem in &problems {
-                        tracing::warn!(workload = %self.held.id, "the manifest in force stays: {problem}");
-                    }
-                    self.held.set_problems(problems);
-                    self.held.publish();
+            } else if self.held.seat.view.load().problems != problems {
+                for problem in &problems {
+                    tracing::warn!(workload = %self.held.id, "the manifest in force stays: {problem}");
                 }
+                self.held.set_problems(problems);
+                self.held.publish();
             }
         }
         let snapshot = self.shared.modules.snapshot();
-        let stale: Vec<Wish> = stages::wishes(&self.scaler).into_iter().filter(|w| self.is_stale(w, &snapshot)).collect();
+        let stale: Vec<Wish> =
+            stages::wishes(&self.scaler).into_iter().filter(|w| self.is_stale(w, &snapshot)).collect();
         if !stale.is_empty() {
             let scaler = Arc::clone(&self.scaler);
             let (steward, swapped) = blocking(self, move |steward| {

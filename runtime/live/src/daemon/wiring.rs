@@ -123,33 +123,6 @@ impl Wiring {
         self.hands.iter().map(|hand| Arc::clone(&hand.target)).collect()
     }
 
-    /// How signals of sources merge where a policy does not say.
-    pub(super) fn signal_defaults(&self, scaler: &Scaler) -> Vec<(String, Within, Across)> {
-        let pages = scaler.sources.iter().filter_map(|(spec, _)| match spec {
-            SourceSpec::Exposition(page) => Some(page),
-            SourceSpec::Engine(_) => None,
-        });
-        pages
-            .flat_map(|page| &page.signals)
-            .map(|signal| {
-                let within = match signal.within {
-                    None | Some(source::Within::Last) => Within::Last,
-                    Some(source::Within::Mean) => Within::Mean,
-                    Some(source::Within::Max) => Within::Max,
-                    Some(source::Within::Rate) => Within::Rate,
-                };
-                let across = match signal.across {
-                    None | Some(source::Across::Sum) => Across::Sum,
-                    Some(source::Across::Mean) => Across::Mean,
-                    Some(source::Across::Max) => Across::Max,
-                    Some(source::Across::Min) => Across::Min,
-                    Some(source::Across::Percentile(percent)) => Across::Percentile(percent),
-                };
-                (signal.name.clone(), within, across)
-            })
-            .collect()
-    }
-
     /// Asks every target and reads every source, for no longer than `patience`.
     pub(super) async fn sample(&mut self, begun: Instant, patience: Duration) {
         let asked: Vec<_> = self.hands.iter_mut().filter_map(Hand::ask).collect();
@@ -168,7 +141,9 @@ impl Wiring {
 
     fn endpoints(&self) -> Vec<Endpoint> {
         let hands = self.hands.iter();
-        hands.flat_map(|hand| hand.report.said(|s| s.report.as_ref().map_or(Vec::new(), |r| r.endpoints.clone()))).collect()
+        hands
+            .flat_map(|hand| hand.report.said(|s| s.report.as_ref().map_or(Vec::new(), |r| r.endpoints.clone())))
+            .collect()
     }
 
     /// Reports that the controller has not seen.
@@ -209,6 +184,33 @@ impl Wiring {
             None => Some(outcome(&action, OutcomeState::Dropped, "the pool is not connected")),
         }
     }
+}
+
+/// How signals of sources merge where a policy does not say.
+pub(super) fn signal_defaults(scaler: &Scaler) -> Vec<(String, Within, Across)> {
+    let pages = scaler.sources.iter().filter_map(|(spec, _)| match spec {
+        SourceSpec::Exposition(page) => Some(page),
+        SourceSpec::Engine(_) => None,
+    });
+    pages
+        .flat_map(|page| &page.signals)
+        .map(|signal| {
+            let within = match signal.within {
+                None | Some(source::Within::Last) => Within::Last,
+                Some(source::Within::Mean) => Within::Mean,
+                Some(source::Within::Max) => Within::Max,
+                Some(source::Within::Rate) => Within::Rate,
+            };
+            let across = match signal.across {
+                None | Some(source::Across::Sum) => Across::Sum,
+                Some(source::Across::Mean) => Across::Mean,
+                Some(source::Across::Max) => Across::Max,
+                Some(source::Across::Min) => Across::Min,
+                Some(source::Across::Percentile(percent)) => Across::Percentile(percent),
+            };
+            (signal.name.clone(), within, across)
+        })
+        .collect()
 }
 
 fn sources(scaler: &Scaler) -> Vec<SourceSpec> {

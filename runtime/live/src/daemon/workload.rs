@@ -20,7 +20,7 @@ use super::held::Held;
 use super::schedule::Schedule;
 use super::steward::Install;
 use super::view::{Command, Order};
-use super::wiring::{Environment, Wiring};
+use super::wiring::{self, Environment, Wiring};
 use crate::manifest::{Actuator, Scaler};
 
 /// Outcomes and changes that wait for the loop.
@@ -101,7 +101,7 @@ impl Workload {
     /// The clock-independent facts of a configuration, told to the controller.
     fn settle(&mut self) {
         let period = Span(self.schedule.sampling().as_millis() as u64);
-        let defaults = self.wiring.signal_defaults(&self.scaler);
+        let defaults = wiring::signal_defaults(&self.scaler);
         self.held.with(|controller| {
             controller.set_source_period(period);
             for (signal, within, across) in defaults {
@@ -130,7 +130,9 @@ impl Workload {
         });
         match decided.await {
             Ok((decision, fence)) => self.follow(&decision, fence),
-            Err(error) => tracing::error!(workload = %self.held.id, %error, "a decision was lost to a fault of ours; the count stays"),
+            Err(error) => {
+                tracing::error!(workload = %self.held.id, %error, "a decision was lost to a fault of ours; the count stays");
+            }
         }
         let lateness = started.saturating_duration_since(due);
         self.held.metrics.tick(&self.held.id, started.elapsed(), lateness);
@@ -243,8 +245,7 @@ impl Workload {
                 install.apply(controller, now);
             }
         });
-        let gone =
-            self.wiring.reconnect(&scaler, &self.held, &self.common.environment, &self.report_outcome);
+        let gone = self.wiring.reconnect(&scaler, &self.held, &self.common.environment, &self.report_outcome);
         self.held.with(|controller| gone.iter().for_each(|pool| controller.let_go(pool)));
         self.scaler = scaler;
         self.schedule.settle(&self.scaler.config, &self.held.with(|c| c.needs()), Instant::now());

@@ -56,7 +56,7 @@ fn rustup(dir: &Path) -> Option<Toolchain> {
         about: "the installed wasm32-unknown-unknown target",
         cargo: "cargo".into(),
         arguments: &[],
-        environment: vec![("CARGO_ENCODED_RUSTFLAGS", flags(None).into())],
+        environment: vec![("CARGO_ENCODED_RUSTFLAGS", flags(None))],
     })
 }
 
@@ -76,7 +76,7 @@ fn debian() -> Option<Toolchain> {
             ("RUSTC", rustc.into()),
             // Debian ships a release compiler; building its own standard library needs this.
             ("RUSTC_BOOTSTRAP", "1".into()),
-            ("CARGO_ENCODED_RUSTFLAGS", flags(Some(&linker)).into()),
+            ("CARGO_ENCODED_RUSTFLAGS", flags(Some(&linker))),
         ],
     })
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json, to_value};
 use trimtab_control::Status;
 use trimtab_control::config::WorkloadId;
-use trimtab_control::decision::{PoolOutcome, Rule};
-use trimtab_control::policy::{Level, Tier};
+use trimtab_control::decision::{
+    Decision, Input, InputKind, OutcomeState, PoolDecision, PoolOutcome, Rule, StageRecord, Step,
+};
+use trimtab_control::policy::{Fault, Level, LogLine, Target, Tier};
+use trimtab_control::time::Span;
 
 use super::*;
 use crate::manifest::{Place, Spot, Step as Reading};

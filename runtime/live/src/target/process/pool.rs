@@ -153,7 +153,7 @@ impl Pool {
             self.drive(&name, now, &mut step);
         }
         if self.lacking.is_some() {
-            step.wake = sooner(step.wake, now + PORT_AGAIN);
+            step.wake = Some(sooner(step.wake, now + PORT_AGAIN));
         }
         self.replicas.values_mut().for_each(|replica| replica.settle(now));
         step
@@ -218,7 +218,7 @@ impl Pool {
             match replica.next(&self.spec, now) {
                 Next::Again => {}
                 Next::Wait(until) => {
-                    step.wake = until.map_or(step.wake, |until| sooner(step.wake, until));
+                    step.wake = until.map_or(step.wake, |until| Some(sooner(step.wake, until)));
                     return;
                 }
                 Next::Do(job) => step.jobs.push((name.to_owned(), job)),
@@ -296,6 +296,6 @@ pub(super) fn number(name: &str) -> u64 {
     name.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
-fn sooner(wake: Option<Time>, at: Time) -> Option<Time> {
-    Some(wake.map_or(at, |wake| wake.min(at)))
+fn sooner(wake: Option<Time>, at: Time) -> Time {
+    wake.map_or(at, |wake| wake.min(at))
 }
