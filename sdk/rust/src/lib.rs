@@ -46,16 +46,7 @@
 #[cfg(all(target_family = "wasm", feature = "arena"))]
 #[doc(hidden)]
 pub mod arena;
-#[allow(
-    unsafe_code,
-    missing_docs,
-    unused,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    rust_2018_idioms
-)]
+#[allow(unsafe_code, unused, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used, rust_2018_idioms)]
 #[rustfmt::skip]
 #[doc(hidden)]
 pub mod bindings; // generated; `unsafe` is the canonical ABI's
