@@ -100,7 +100,9 @@ impl Processes {
         let ports = Arc::new(Ports::default());
         for (_, kept) in store.records::<Kept>(Record::Replica, "") {
             // Also those of pools that nobody looks after: their replicas run.
-            kept.into_iter().for_each(|kept| ports.hold(kept.port));
+            if let Ok(kept) = kept {
+                ports.hold(kept.port);
+            }
         }
         let (store, client, clock) = (store.clone(), client.clone(), clock.clone());
         let inner = Inner { store, client, clock, ports, seats: Mutex::default() };
@@ -181,8 +183,12 @@ impl Processes {
             }
         }
         life::end_all(processes, STOP_PATIENCE).await;
-        records.iter().for_each(|kept| store.remove(Record::Replica, &kept.token));
-        pools.iter().for_each(|pool| store.remove(Record::Pool, pool));
+        for kept in &records {
+            store.remove(Record::Replica, &kept.token);
+        }
+        for pool in &pools {
+            store.remove(Record::Pool, pool);
+        }
     }
 
     fn unattended_records(&self) -> Vec<Kept> {

@@ -32,7 +32,7 @@ const EVENTS: usize = 64;
 /// Until processes are looked for again where that failed.
 const SEARCH_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks at the sizes of logs.
-const UPKEEP: Duration = Duration::from_secs(60);
+const UPKEEP: Duration = Duration::from_mins(1);
 /// The longest sleep: after it nothing is due, and looking is cheap.
 const LOOK: Span = Span::seconds(60);
 /// For starts that are under way when the task ends.
@@ -198,7 +198,7 @@ impl Running {
         let wake = step.wake.unwrap_or(now + LOOK).min(now + LOOK);
         self.carry_out(step);
         let trouble = self.actor.store.failing().map(|error| error.to_string());
-        self.actor.seen.store(Arc::new(Ok(self.actor.pool.report(now, trouble))));
+        self.actor.seen.store(Arc::new(Ok(self.actor.pool.report(now, trouble.as_deref()))));
         // One more millisecond: time is cut off to whole ones.
         Instant::now() + Duration::from_millis(wake.since(now).0 + 1)
     }
@@ -224,7 +224,7 @@ impl Running {
         let task = match job {
             Job::Spawn => {
                 self.starts += 1;
-                let order = job::order(&self.actor.pool, replica, &self.actor.store, self.actor.folder());
+                let order = job::order(&self.actor.pool, replica, &self.actor.store, &self.actor.folder());
                 // Never cut off: its process must not be lost.
                 tokio::spawn(job::start(order, self.actor.store.clone(), name, ticket, events));
                 return;

@@ -120,6 +120,8 @@ pub(super) fn find(state: &str) -> io::Result<Vec<Found>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail
+
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! For: everything that takes time. Each sends one [`Event`] back. Never changes anything of the pool itself.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Drop for Task {
 }
 
 /// Everything that the start of a replica needs.
-pub(super) fn order(pool: &Pool, replica: &Replica, store: &Store, folder: PathBuf) -> Order {
+pub(super) fn order(pool: &Pool, replica: &Replica, store: &Store, folder: &Path) -> Order {
     let (kept, spec) = (&replica.kept, &pool.spec);
     let env = spec.env.iter().map(|(name, value)| (name.clone(), fill(value, kept.port, &kept.name, &pool.name)));
     Order {

@@ -92,6 +92,8 @@ fn before(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail
+
     use std::io::Write as _;
 
     use super::*;

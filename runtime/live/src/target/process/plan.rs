@@ -109,6 +109,8 @@ fn victim(replica: &Replica, named: bool) -> (u8, u64, Reverse<Time>, Reverse<u6
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail
+
     use std::collections::BTreeMap;
     use std::sync::Arc;
 

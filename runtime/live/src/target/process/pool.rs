@@ -159,7 +159,7 @@ impl Pool {
         step
     }
 
-    pub(super) fn report(&self, now: Time, more: Option<String>) -> TargetReport {
+    pub(super) fn report(&self, now: Time, more: Option<&str>) -> TargetReport {
         let asked = self.asked.clone().unwrap_or_default();
         let lacking = self.lacking.iter().map(|line| clean(line, NOTE));
         let troubles = self.replicas.iter().filter_map(|(name, replica)| {
@@ -218,7 +218,7 @@ impl Pool {
             match replica.next(&self.spec, now) {
                 Next::Again => {}
                 Next::Wait(until) => {
-                    step.wake = until.map_or(step.wake, |until| Some(sooner(step.wake, until)));
+                    step.wake = until.map(|until| sooner(step.wake, until)).or(step.wake);
                     return;
                 }
                 Next::Do(job) => step.jobs.push((name.to_owned(), job)),

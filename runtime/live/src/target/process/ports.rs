@@ -63,6 +63,8 @@ fn nobody_listens(port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail
+
     use std::net::TcpListener;
 
     use super::*;

@@ -159,12 +159,11 @@ impl Replica {
             (Phase::Ready, _) => self.move_on(Phase::Draining, now),
             (Phase::Draining, Goal::Serve) => self.move_on(Phase::Ready, now),
             (Phase::Draining, _) if !self.drained(spec, now) => Next::Wait(Some(entered + spec.drain.timeout)),
-            (Phase::Draining, Goal::Standby) => self.move_on(Phase::Entering, now),
             (Phase::Draining, Goal::End) => self.move_on(Phase::Ending, now),
             // A call is never cut off for another: the server must not get both at once.
             (Phase::Entering | Phase::Leaving, _) if self.busy => Next::Wait(None),
+            (Phase::Draining | Phase::Leaving, Goal::Standby) => self.move_on(Phase::Entering, now),
             (Phase::Entering | Phase::Standby, Goal::Serve) => self.move_on(Phase::Leaving, now),
-            (Phase::Leaving, Goal::Standby) => self.move_on(Phase::Entering, now),
             (Phase::Entering | Phase::Leaving, _) if now < self.call_again => Next::Wait(Some(self.call_again)),
             (Phase::Entering, Goal::Standby) => self.job(Job::Enter),
             (Phase::Leaving, Goal::Serve) => self.job(Job::Leave),

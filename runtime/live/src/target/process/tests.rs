@@ -1,4 +1,5 @@
 //! Real processes: servers that are this test program itself, started again as `the_server` below, and small shell lines.
+#![allow(clippy::unwrap_used)] // a test may fail
 
 mod server;
 

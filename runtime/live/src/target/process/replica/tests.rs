@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -114,7 +116,8 @@ fn term_then_kill_then_kill_again() {
 
 #[test]
 fn a_drain_ends_after_two_readings_without_work_the_second_after_the_grace() {
-    let cases: &[(&[(u64, f64)], Option<u64>)] = &[
+    type Readings = &'static [(u64, f64)];
+    let cases: &[(Readings, Option<u64>)] = &[
         (&[(1, 0.0), (4, 0.0), (6, 0.0)], Some(6)),
         (&[(6, 0.0), (7, 0.0)], Some(7)),
         (&[(6, 0.0), (7, 1.0), (8, 0.0), (9, 0.0)], Some(9)),
@@ -179,6 +182,7 @@ fn a_change_of_mind_waits_for_the_call_under_way() {
 
 #[test]
 fn a_restart_goes_on_where_it_was() {
+    use ReplicaState::{Draining, Ready, Standby, Starting};
     let process = Some(Identity { pid: 2, start: 3, boot: "b".into() });
     let later = seconds(1000);
     let taken_up = |goal, phase, running: &Option<Identity>, rebooted| {
@@ -186,7 +190,6 @@ fn a_restart_goes_on_where_it_was() {
         replica.resume(running.clone(), rebooted, &spec(), later);
         (next(&mut replica, later), replica.state(), replica.kept.deaths.len())
     };
-    use ReplicaState::{Draining, Ready, Standby, Starting};
     let wait = Next::Wait(None);
     for (goal, phase, expected) in [
         (Goal::Serve, Phase::Ready, (wait, Ready, 0)),
