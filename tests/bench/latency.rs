@@ -36,7 +36,6 @@ spec:
   metrics: [{{engine: vllm}}]
   policies:
     - {{name: concurrency, config: {{target: {RUNS}, tolerance: 0}}}}
-    - {{name: queue-depth, combine: max}}
   guardrails: {{scaleDown: {{maxStep: 100%, per: 1s, cooldown: 0s}}}}
 ---
 "

@@ -52,11 +52,12 @@ pub struct Fit {
     pub refusal: Option<Refusal>,
 }
 
-/// What a probe decides on: the observation and state that a stage would get now.
-pub type Look<'a> = &'a dyn Fn(&Wish, &Preparation) -> (Observation, Vec<u8>);
+/// What a probe decides on: the observation and state that a stage would get now, given what its module needs and the
+/// version of the module's state.
+pub type Look<'a> = &'a dyn Fn(&Wish, &Preparation, u32) -> (Observation, Vec<u8>);
 
 /// A made-up observation, for a workload that does not run.
-pub fn made_up(_: &Wish, preparation: &Preparation) -> (Observation, Vec<u8>) {
+pub fn made_up(_: &Wish, preparation: &Preparation, _: u32) -> (Observation, Vec<u8>) {
     (synthetic_observation(preparation), Vec::new())
 }
 
@@ -116,7 +117,7 @@ fn try_one(candidate: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) 
         )
         .hint(format!("add an entry to `metrics` that gives `{}` (an `engine`, or an `exposition`)", need.signal)));
     }
-    let (observation, state) = look(wish, &preparation);
+    let (observation, state) = look(wish, &preparation, candidate.description().state_version);
     candidate.probe(&wish.module.config, &observation, &state)?;
     Ok(preparation)
 }

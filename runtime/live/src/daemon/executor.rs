@@ -71,8 +71,10 @@ async fn run(target: Arc<dyn Target>, held: Arc<Held>, outcomes: mpsc::Sender<Ou
             slot.news.notified().await;
             continue;
         };
+        // The decision outlives this process before anyone acts on it.
+        let _ = tokio::time::timeout(DISK_PATIENCE, held.store.flush()).await;
         let outcome = if fence == held.fence() {
-            ask(&*target, &held, &action).await
+            ask(&*target, &action).await
         } else {
             outcome(
                 &action,
@@ -89,9 +91,7 @@ async fn run(target: Arc<dyn Target>, held: Arc<Held>, outcomes: mpsc::Sender<Ou
     }
 }
 
-async fn ask(target: &dyn Target, held: &Held, action: &Action) -> Outcome {
-    // The decision outlives this process before anyone acts on it.
-    let _ = tokio::time::timeout(DISK_PATIENCE, held.store.flush()).await;
+async fn ask(target: &dyn Target, action: &Action) -> Outcome {
     match target.apply(action).await {
         Ok(()) => outcome(action, OutcomeState::Applied, ""),
         Err(TargetError::Refused(why)) => outcome(action, OutcomeState::Refused, &why),

@@ -191,17 +191,16 @@ impl Steward {
     }
 
     /// What a probe decides on: the newest observation, a made-up one before the first.
-    fn look(&self) -> impl Fn(&Wish, &Preparation) -> (Observation, Vec<u8>) + use<> {
+    fn look(&self) -> impl Fn(&Wish, &Preparation, u32) -> (Observation, Vec<u8>) + use<> {
         let held = Arc::clone(&self.held);
-        move |wish, preparation| {
+        move |wish, preparation, state_version| {
             if !held.seat.view.load().ticked {
-                return stages::made_up(wish, preparation);
+                return stages::made_up(wish, preparation, state_version);
             }
             let now = held.clock.now();
             held.with(|controller| {
-                let version = controller.installed(&wish.stage, wish.slot).map_or(0, |module| module.state_version);
                 let observation = controller.observation(&wish.stage, &preparation.needs, now);
-                (observation, controller.state(&wish.stage, wish.slot, version).to_vec())
+                (observation, controller.state(&wish.stage, wish.slot, state_version).to_vec())
             })
         }
     }
@@ -290,7 +289,8 @@ impl Steward {
                     swapped = true;
                     tracing::info!(
                         workload = %self.held.id, stage = install.stage, digest = module.digest, before,
-                        "policy swapped"
+                        "{}",
+                        if before.is_some() { "policy swapped" } else { "policy loaded" }
                     );
                 }
                 install.apply(controller, now);
