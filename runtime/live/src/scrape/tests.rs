@@ -245,8 +245,10 @@ async fn more_hung_addresses_than_places_do_not_starve_the_others() {
     scraper.round(&endpoints, Duration::from_millis(1)).await;
     until("the answer", || !scraper.drain().is_empty()).await;
     let ended = ended.lock().unwrap();
-    assert_eq!(ended[..MOST_AT_ONCE], vec![Some("timeout"); MOST_AT_ONCE]);
-    assert_eq!(ended[MOST_AT_ONCE..MOST_AT_ONCE + 2], [None, None], "before any silence has ended");
+    // In the first round it came when the first of them gave up its place; in the second before any of them did.
+    let (first, second) = ended.split_at(MOST_AT_ONCE + 1);
+    assert_eq!(first.iter().filter(|code| **code == Some("timeout")).count(), MOST_AT_ONCE);
+    assert_eq!(second.first(), Some(&None), "before any silence has ended");
 }
 
 #[tokio::test]
