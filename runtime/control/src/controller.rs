@@ -198,7 +198,8 @@ impl Controller {
         let limits = self.limits();
         self.utc_offset_minutes = intake.utc_offset_minutes;
         for report in intake.pools {
-            let Some(memory) = self.facts.pools.get_mut(&*report.pool) else { continue };
+            let late = self.fleet.report(&report.pool).is_some_and(|known| known.at > report.at);
+            let Some(memory) = self.facts.pools.get_mut(&*report.pool).filter(|_| !late) else { continue };
             memory.starts.meet(&report, now);
             self.windows.meet(&report, now);
             self.fleet.meet(report, now);
@@ -285,7 +286,7 @@ impl Controller {
         let cases = self.cases(&draft.doubts, draft.hold.as_deref(), now);
         let paused = self.facts.pause.is_some();
         let waits = if paused {
-            vec![BTreeSet::new(); cases.len()]
+            cases.iter().map(|case| case.waits_for.clone()).collect()
         } else {
             guardrails::to_the_end(&cases, &mut draft.passage, grant)
         };

@@ -286,6 +286,7 @@ impl Windows {
         };
         let (waiting, running) = (level("queue-depth"), level("active-sequences"));
         let work = waiting.unwrap_or(0.0) + running.unwrap_or(0.0);
+        let stalled = self.members.works(pool, replica, work, limits, now);
         let completed = of("requests-completed");
         let page = completed.iter().filter_map(Track::newest_at).max().map(|at| Page {
             at,
@@ -293,12 +294,13 @@ impl Windows {
             waiting,
             running,
             reset: completed.iter().any(Track::just_reset),
+            stalled: stalled.is_some(),
         });
         if let Some(page) = page.filter(|p| now.since(p.at) <= limits.stale_after) {
             let keep = self.keep("request-rate", false);
-            self.ledger.note(origin, page, keep);
+            self.ledger.note(origin, page, keep, limits.stale_after);
         }
-        if let Some(since) = self.members.works(pool, replica, work, limits, now) {
+        if let Some(since) = stalled {
             // The page was frozen, or the engine was: what it did meanwhile is not the work of one step.
             for tracks in self.signals.values_mut() {
                 tracks.of_mut(origin).iter_mut().filter(|t| t.is_running()).for_each(|t| t.forget_stall(since));
@@ -357,32 +359,6 @@ impl Windows {
         self.tracks = left;
         self.signals.retain(|_, tracks| !tracks.list.is_empty());
         self.seen.retain(|signal| !gone.contains(signal));
-    }
-
-    /// Every series of every need, in the order of the needs, within the caps of the contract. `observations`: which
-    /// needs go into one observation together.
-    pub(crate) fn answer(
-        &self,
-        needs: &[MetricNeed],
-        observations: &[Vec<usize>],
-        min_coverage: f64,
-        limits: Limits,
-        now: Time,
-    ) -> Vec<Vec<Answered>> {
-        let mut plans: Vec<grid::Plan<'_>> = needs.iter().map(|need| self.plan(need, limits, now)).collect();
-        let mut steps = vec![MAX_STEPS; plans.len()];
-        for together in observations {
-            let mut room = MAX_SERIES;
-            for index in together {
-                plans[*index].cut_to(room);
-                room -= plans[*index].groups.len();
-            }
-            let most = (MAX_VALUES / (MAX_SERIES - room).max(1)).max(1) as u64;
-            for index in together {
-                steps[*index] = steps[*index].min(most);
-            }
-        }
-        plans.into_iter().zip(steps).map(|(plan, most)| Self::fill(plan, most, min_coverage, limits, now)).collect()
     }
 }
 

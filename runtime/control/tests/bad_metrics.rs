@@ -93,11 +93,21 @@ fn a_reset_is_no_harm() {
 }
 
 #[test]
-fn a_frozen_page_that_thaws_makes_no_rush_of_arrivals() {
-    let text = format!("{}freeze default/*\nrun 15s\nheal default/*\nrun 10s\n", setup(1));
-    for decision in play(&text).iter().skip(3) {
-        let rate = decision.inputs.iter().find(|i| i.signal == "request-rate").unwrap().value.unwrap();
-        assert!(rate <= 6.5, "{rate} arrivals a second at {:?}", decision.at);
+fn a_page_that_thaws_or_comes_back_makes_no_rush_of_arrivals_and_no_faster_engine() {
+    for illness in ["freeze", "mute", "nan"] {
+        let text = format!(
+            "{}{illness} default/*\nrun 15s\nheal default/*\nrun 30s\n",
+            setup(1).replace("request-rate,", "request-rate,service-rate,")
+        );
+        let value = |d: &Decision, signal: &str| d.inputs.iter().find(|i| i.signal == signal).and_then(|i| i.value);
+        let decisions = play(&text);
+        for decision in decisions.iter().skip(3) {
+            let arrivals = value(decision, "request-rate").unwrap_or(0.0);
+            assert!(arrivals <= 6.5, "{illness}: {arrivals} arrivals a second at {:?}", decision.at);
+            let service = value(decision, "service-rate").unwrap_or(0.0);
+            assert!(service <= 1.01, "{illness}: {service} completions a second at {:?}", decision.at);
+        }
+        assert!(value(decisions.last().unwrap(), "service-rate").is_some(), "{illness}");
     }
 }
 

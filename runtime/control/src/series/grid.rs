@@ -8,7 +8,7 @@ use super::ledger::Account;
 use super::members::Member;
 use super::merge::Merge;
 use super::track::{Track, Value};
-use super::{Answered, Limits, MAX_STEPS, MAX_WINDOW, Windows};
+use super::{Answered, Limits, MAX_SERIES, MAX_STEPS, MAX_VALUES, MAX_WINDOW, Windows};
 use crate::decision::{Input, InputKind};
 use crate::policy::{MetricNeed, Series};
 use crate::sample::{Labels, Origin};
@@ -94,6 +94,32 @@ impl Group<'_> {
 }
 
 impl Windows {
+    /// Every series of every need, in the order of the needs, within the caps of the contract. `observations`: which
+    /// needs go into one observation together.
+    pub(crate) fn answer(
+        &self,
+        needs: &[MetricNeed],
+        observations: &[Vec<usize>],
+        min_coverage: f64,
+        limits: Limits,
+        now: Time,
+    ) -> Vec<Vec<Answered>> {
+        let mut plans: Vec<Plan<'_>> = needs.iter().map(|need| self.plan(need, limits, now)).collect();
+        let mut steps = vec![MAX_STEPS; plans.len()];
+        for together in observations {
+            let mut room = MAX_SERIES;
+            for index in together {
+                plans[*index].cut_to(room);
+                room -= plans[*index].groups.len();
+            }
+            let most = (MAX_VALUES / (MAX_SERIES - room).max(1)).max(1) as u64;
+            for index in together {
+                steps[*index] = steps[*index].min(most);
+            }
+        }
+        plans.into_iter().zip(steps).map(|(plan, most)| Self::fill(plan, most, min_coverage, limits, now)).collect()
+    }
+
     /// Which tracks answer a need, and in which groups.
     pub(super) fn plan<'a>(&'a self, need: &'a MetricNeed, limits: Limits, now: Time) -> Plan<'a> {
         let row = signals::canonical(&need.signal);

@@ -34,6 +34,8 @@ pub(super) struct Page {
     pub(super) running: Option<f64>,
     /// The counter began again.
     pub(super) reset: bool,
+    /// The counters had stood still for too long before it.
+    pub(super) stalled: bool,
 }
 
 /// One replica's books.
@@ -63,7 +65,7 @@ impl Ledger {
     }
 
     /// Books one page.
-    pub(super) fn note(&mut self, origin: &Origin, page: Page, keep: Keep) {
+    pub(super) fn note(&mut self, origin: &Origin, page: Page, keep: Keep, stale_after: Span) {
         if !self.accounts.contains_key(origin) {
             self.accounts.insert(origin.clone(), Account::default());
         }
@@ -71,11 +73,13 @@ impl Ledger {
         if account.newest.is_some_and(|before| before >= page.at) {
             return;
         }
+        // What was in the queue between this page and the last is then not known.
+        let broken = account.newest.is_some_and(|before| page.at.since(before) > stale_after);
         account.newest = Some(page.at);
         if let (Some(waiting), Some(running)) = (page.waiting, page.running) {
             account.book_arrivals(origin, &page, waiting + running, keep);
         }
-        account.measure(page.at, page.completed, page.waiting.unwrap_or(0.0), page.reset);
+        account.measure(page.at, page.completed, page.waiting.unwrap_or(0.0), page.reset || page.stalled || broken);
     }
 
     /// The counters of that replica had stood still since then.
@@ -145,8 +149,8 @@ impl Account {
         }
     }
 
-    fn measure(&mut self, at: Time, completed: f64, waiting: f64, reset: bool) {
-        if reset || waiting <= 0.0 {
+    fn measure(&mut self, at: Time, completed: f64, waiting: f64, broken: bool) {
+        if broken || waiting <= 0.0 {
             self.stretch.clear();
         }
         if waiting <= 0.0 {
