@@ -20,6 +20,9 @@ use super::{Entry, Key, ModuleEvent, ModulesConfig, Origin, Request, Snapshot};
 
 /// Digests remembered as failed.
 const FAILED: usize = 1024;
+/// How often, and after what, files that are being written are looked at again at the start.
+const FIRST_LOOKS: usize = 10;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// A file that changed so shortly before it was read is read again: its stamp may not show the next change.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -73,6 +76,14 @@ impl Loader {
             }
         }
         self.reconcile();
+        // A file that was put there a moment ago is waited for: whoever starts a daemon after it means it.
+        for _ in 0..FIRST_LOOKS {
+            if !self.wants_retry() {
+                break;
+            }
+            std::thread::sleep(FIRST_WAIT);
+            self.reconcile();
+        }
     }
 
     fn restore(&mut self, name: &KeptName) {
