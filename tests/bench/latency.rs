@@ -1,8 +1,8 @@
 //! From the first request that waits in an engine to the PUT, or the spawn, of one replica more.
 //!
-//! Each round fills one simulated engine (it runs 256 requests at once) with four requests more than it can run, at a
-//! random point of the interval, and waits for what the daemon does about it. The clock starts when the first request
-//! that must wait was written to the engine's socket, so the way through the engine's own server counts too. Several
+//! Each round fills one simulated engine (it runs 256 requests at once), waits until the daemon has seen it full, then
+//! sends one request more at a random point of the interval and waits for what the daemon does about it. The clock starts
+//! when that request was written to the engine's socket, so the way through the engine's own server counts too. Several
 //! workloads of one daemon are measured at a time.
 
 use std::io::Write as _;
@@ -42,23 +42,25 @@ spec:
     )
 }
 
-/// Fills an engine; the connections, and when the first request that must wait was written.
-fn fill(address: &str) -> (Vec<TcpStream>, Instant, SystemTime) {
-    let body = json!({"prompt": "abc", "max_tokens": 2000, "ignore_eos": true, "stream": false}).to_string();
-    let request = format!(
-        "POST /v1/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let send = || {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        stream
-    };
-    let mut open: Vec<TcpStream> = (0..RUNS).map(|_| send()).collect();
-    open.push(send());
-    let (at, wall) = (Instant::now(), SystemTime::now());
-    open.extend((0..3).map(|_| send()));
-    (open, at, wall)
+/// A request that stays for longer than any round.
+fn send(address: &str) -> TcpStream {
+    let body = json!({"prompt": "abc", "max_tokens": 4000, "ignore_eos": true, "stream": false}).to_string();
+    let head = "content-type: application/json\r\ncontent-length";
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("POST /v1/completions HTTP/1.1\r\nhost: {address}\r\n{head}: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Fills an engine until the daemon has seen it full, and a random time more.
+fn fill(daemon: &Daemon, id: &str, address: &str, chance: &mut Chance) -> Vec<TcpStream> {
+    let open: Vec<TcpStream> = (0..RUNS).map(|_| send(address)).collect();
+    wait::eventually("a full engine", || {
+        let value = daemon.decision(id).input("active-sequences").and_then(|input| input.value);
+        wait::holds(value == Some(RUNS as f64), || format!("{value:?}"))
+    });
+    std::thread::sleep(chance.duration(Duration::from_secs(1)));
+    open
 }
 
 fn report(measured: &str, took: &[Duration]) {
@@ -116,9 +118,12 @@ fn to_the_put(rounds: usize) {
             .zip(&hooks)
             .enumerate()
             .map(|(number, (engine, hook))| {
+                let daemon = &daemon;
                 scope.spawn(move || {
                     let mut chance = Chance::new(number as u64 + 1);
-                    (0..rounds.div_ceil(WORKLOADS)).map(|_| one_put(&engine.1, hook, &mut chance)).collect::<Vec<_>>()
+                    let id = format!("default/chat-{number}");
+                    let one = |_| one_put(daemon, &id, &engine.1, hook, &mut chance);
+                    (0..rounds.div_ceil(WORKLOADS)).map(one).collect::<Vec<_>>()
                 })
             })
             .collect();
@@ -128,10 +133,11 @@ fn to_the_put(rounds: usize) {
     report("latency-put", &took);
 }
 
-fn one_put(address: &str, hook: &Webhook, chance: &mut Chance) -> Duration {
-    std::thread::sleep(Duration::from_millis(1200) + chance.duration(Duration::from_secs(1)));
+fn one_put(daemon: &Daemon, id: &str, address: &str, hook: &Webhook, chance: &mut Chance) -> Duration {
+    let mut open = fill(daemon, id, address, chance);
     let seen = hook.puts().len();
-    let (open, at, _) = fill(address);
+    open.push(send(address));
+    let at = Instant::now();
     let put = wait::eventually("a PUT of two", || {
         let up = hook.puts().into_iter().skip(seen).find(|put| put.body["replicas"].as_u64() == Some(2));
         up.ok_or("none")
@@ -184,11 +190,12 @@ fn spawned(spawns: &PathBuf) -> Vec<u128> {
 
 fn one_spawn(daemon: &Daemon, id: &str, spawns: &PathBuf, chance: &mut Chance) -> Duration {
     daemon.until_settled(id, 1);
-    std::thread::sleep(Duration::from_millis(1200) + chance.duration(Duration::from_secs(1)));
     let groups: Value = daemon.get(&format!("/v1/endpoints/{id}"));
     let address = groups[0]["targets"][0].as_str().unwrap().to_owned();
+    let mut open = fill(daemon, id, &address, chance);
     let seen = spawned(spawns).len();
-    let (open, _, wall) = fill(&address);
+    open.push(send(&address));
+    let wall = SystemTime::now();
     let at = wait::eventually("a spawn", || spawned(spawns).get(seen).copied().ok_or("none"));
     drop(open);
     let began = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();

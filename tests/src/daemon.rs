@@ -341,7 +341,7 @@ impl Daemon {
     /// Their sum; 0 where there is none.
     #[track_caller]
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.series(name, labels).iter().map(|s| s.value).sum()
+        self.series(name, labels).iter().fold(0.0, |sum, s| sum + s.value)
     }
 
     /// Processes that it started, itself aside, also before it was restarted.

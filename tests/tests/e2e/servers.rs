@@ -35,7 +35,7 @@ fn a_server_that_hangs_on_its_metrics_is_reported_and_the_others_steer_on() {
   policies: [{name: concurrency, config: {target: 8}}]
   guardrails:
     staleAfter: 2s
-    silentAfter: 6s
+    silentAfter: 12s
     scaleDown: {maxStep: 100%, per: 1s, cooldown: 0s}";
     let daemon = Daemon::with(&scaler("chat", &dry_run("maxReplicas: 9", 3, &urls), rest));
     daemon.until_decided("default/chat", "all three are read", |d| {
