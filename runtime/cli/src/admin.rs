@@ -9,12 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
-use hyper::{Method, Request, StatusCode, header};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http::{Method, StatusCode};
 use serde::Deserialize;
+use trimtab_live::client::{AuthSpec, Client, ClientError, Fault, Request, TlsSpec, parse_url};
 
 pub(crate) use shapes::*;
 
@@ -35,6 +32,9 @@ pub(crate) struct ServerArgs {
     /// File with the bearer token that the daemon was started with
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the daemon's certificate, where browsers do not know it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// `application/problem+json`, as far as it is shown.
@@ -48,97 +48,60 @@ struct ProblemDocument {
 impl ServerArgs {
     /// The body of a page under the admin port.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<String> {
-        self.call(Method::GET, path, String::new())
+        self.call(Method::GET, path, None)
     }
 
     /// The answer to an order.
     pub(crate) fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<String> {
-        self.call(Method::POST, path, body.to_string())
+        self.call(Method::POST, path, Some(body.to_string()))
     }
 
-    fn call(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            match tokio::time::timeout(PATIENCE, self.send(method, path, body)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(Failure::new(
-                    self.server.as_str(),
-                    format!("no answer within {} s", PATIENCE.as_secs()),
-                    "see whether the daemon still runs: its log, and `/healthz`",
-                )
-                .into()),
-            }
-        })
-    }
-
-    fn request(&self, method: Method, path: &str, body: String) -> anyhow::Result<Request<Full<Bytes>>> {
+    fn call(&self, method: Method, path: &str, json: Option<String>) -> anyhow::Result<String> {
         let base = self.server.trim_end_matches('/');
-        if !base.starts_with("http://") {
-            return Err(Failure::usage(
-                "--server",
-                format!("`{base}` is no address that this version can call"),
-                "write http://HOST:PORT; for a daemon with TLS, forward its port and use that",
-            )
-            .into());
-        }
-        let mut request = Request::builder().method(method).uri(format!("{base}{path}"));
-        if !body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        if let Some(file) = &self.token_file {
-            let token = std::fs::read_to_string(file).map_err(|e| {
-                Failure::new(file.display().to_string(), format!("cannot read the token: {e}"), "name a readable file")
-            })?;
-            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.trim()));
-        }
-        request.body(Full::new(Bytes::from(body))).map_err(|e| {
-            Failure::usage(
-                "--server",
-                format!("`{base}`: {e}"),
-                "write http://HOST:PORT, such as http://127.0.0.1:9470",
-            )
-            .into()
-        })
+        let fix = "write http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9470";
+        let url = parse_url(&format!("{base}{path}"));
+        let url = url.map_err(|error| Failure::usage("--server", format!("`{base}`: {error}"), fix))?;
+        let auth = self.token_file.clone().map(|file| AuthSpec::Bearer { file });
+        let request = Request {
+            json: json.map(Into::into),
+            auth: auth.as_ref(),
+            tls: &TlsSpec { ca_file: self.ca_file.clone() },
+            timeout: PATIENCE,
+            max_bytes: MOST_BYTES,
+            ..Request::new(method, &url)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let answer = runtime.block_on(Client::new().send(request)).map_err(|error| self.failure(path, error))?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
-    async fn send(&self, method: Method, path: &str, body: String) -> anyhow::Result<String> {
-        let request = self.request(method, path, body)?;
-        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let answer = client.request(request).await.map_err(|e| {
-            let why = root_cause(&e);
-            Failure::new(
-                self.server.as_str(),
+    fn failure(&self, path: &str, error: ClientError) -> Failure {
+        let server = self.server.trim_end_matches('/');
+        match error.fault {
+            Fault::Connect(why) => Failure::new(
+                server,
                 format!("no daemon answers: {why}"),
                 "start one with `trimtab run -f FILE`, or name its admin port with --server",
-            )
-        })?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await;
-        let body = body.map_err(|e| Failure::new(self.server.as_str(), format!("the answer broke off: {e}"), ""))?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        if status.is_success() { Ok(text) } else { Err(self.refusal(status, path, &text).into()) }
+            ),
+            Fault::Timeout(patience) => Failure::new(
+                server,
+                format!("no answer within {} s", patience.as_secs()),
+                "see whether the daemon still runs: its log, and `/healthz`",
+            ),
+            Fault::Status { status, body } => {
+                let problem: ProblemDocument = serde_json::from_slice(&body).unwrap_or_default();
+                let detail = if problem.detail.is_empty() { problem.title } else { problem.detail };
+                let detail = if detail.is_empty() { format!("it answered {status}") } else { detail };
+                let fix = match status {
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "name the daemon's token with --token-file",
+                    StatusCode::NOT_FOUND => "`trimtab status` and `trimtab policy list` show what there is",
+                    _ => "",
+                };
+                Failure::new(format!("{server}{path}"), detail, fix)
+            }
+            fault => Failure::new(server, fault.to_string(), ""),
+        }
     }
-
-    fn refusal(&self, status: StatusCode, path: &str, body: &str) -> Failure {
-        let problem: ProblemDocument = serde_json::from_str(body).unwrap_or_default();
-        let detail = if problem.detail.is_empty() { problem.title } else { problem.detail };
-        let detail = if detail.is_empty() { format!("it answered {status}") } else { detail };
-        let fix = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "name the daemon's token with --token-file",
-            StatusCode::NOT_FOUND => "`trimtab status` and `trimtab policy list` show what there is",
-            _ => "",
-        };
-        Failure::new(format!("{}{path}", self.server.trim_end_matches('/')), detail, fix)
-    }
-}
-
-/// The innermost cause: "connection refused", not "client error".
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// Reads an answer of the admin port.

@@ -23,7 +23,6 @@ use hyper::body::{Body as _, Incoming};
 
 pub use failure::{ClientError, Fault};
 
-use failure::first_line;
 use trust::Trust;
 
 /// Who asks, as servers see it.
@@ -172,7 +171,7 @@ impl Client {
             return Err(Fault::redirect(head.status, to.as_deref()));
         }
         if !head.status.is_success() {
-            return Err(Fault::Status { status: head.status, line: first_line(&read_some(body).await) });
+            return Err(Fault::Status { status: head.status, body: read_some(body).await });
         }
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).map(str::to_owned);
         Ok(Response { status: head.status, content_type, body: read_all(body, request.max_bytes).await?, at })

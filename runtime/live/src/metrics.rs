@@ -256,15 +256,6 @@ impl Metrics {
         self.startup.remove(&of);
         self.check_violations.remove(&of);
     }
-
-    /// Drops every series of a policy that is no more.
-    pub fn forget_policy(&self, tenant: &str, policy: &str) {
-        let of = [tenant, policy];
-        self.policy_calls.remove(&of);
-        self.policy_call_duration.remove(&of);
-        self.policy_loads.remove(&of);
-        self.policy_info.remove(&of);
-    }
 }
 
 fn of(id: &WorkloadId) -> [&str; 2] {

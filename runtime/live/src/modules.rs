@@ -5,6 +5,7 @@
 //! that was good serves on until a better one comes or a person says `forget`. Never touches a workload: what a
 //! workload's configuration makes of a version is reported here by the daemon.
 
+mod candidate;
 mod file;
 mod kept;
 mod loader;
@@ -21,7 +22,9 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch as latest};
-use trimtab_sandbox::{Admitted, Refusal, Sandbox};
+use trimtab_sandbox::{Refusal, Sandbox};
+
+pub use candidate::Candidate;
 
 /// Which policy: a name, for one tenant or for all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,14 +84,12 @@ pub struct Entry {
     pub problem: Option<Refusal>,
     /// Versions to try for a workload, best first: the newest, those before it, then what the name shadows. A workload
     /// takes the first that accepts its configuration and probe.
-    pub candidates: Vec<Admitted>,
-    /// Where each of them came from, in the same order.
-    pub origins: Vec<Origin>,
+    pub candidates: Vec<Candidate>,
 }
 
 impl Entry {
     /// The version that serves, where no workload objects.
-    pub fn admitted(&self) -> Option<&Admitted> {
+    pub fn serving(&self) -> Option<&Candidate> {
         self.candidates.iter().find(|candidate| candidate.digest() == self.digest).or_else(|| self.candidates.first())
     }
 }

@@ -12,7 +12,7 @@ use trimtab_control::signals::answerable;
 use trimtab_sandbox::{Admitted, Refusal, Stage, synthetic_observation};
 
 use crate::manifest::{Place, Problem, Scaler, Step};
-use crate::modules::{Entry, Key, Snapshot};
+use crate::modules::{Candidate, Entry, Key, Snapshot};
 
 /// A stage's module or that of its fallback, as the manifest names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +69,7 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
         return fit;
     };
     fit.key = Some(entry.key.clone());
-    let candidates: Vec<&Admitted> = match &wish.module.digest {
+    let candidates: Vec<&Candidate> = match &wish.module.digest {
         None => entry.candidates.iter().collect(),
         Some(pin) => entry.candidates.iter().filter(|candidate| candidate.digest() == pin).collect(),
     };
@@ -79,11 +79,11 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
     }
     let signals = scaler.signals();
     for candidate in candidates {
-        let tried = try_one(candidate, wish, &signals, look);
+        let tried = candidate.admitted().and_then(|admitted| Ok((admitted, try_one(admitted, wish, &signals, look)?)));
         fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(drop).map_err(Clone::clone)));
         match tried {
-            Ok(preparation) => {
-                fit.serves = Some((candidate.clone(), preparation));
+            Ok((admitted, preparation)) => {
+                fit.serves = Some((admitted.clone(), preparation));
                 break;
             }
             Err(refusal) => drop(fit.refusal.get_or_insert(refusal)),
@@ -99,16 +99,16 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
     fit
 }
 
-fn try_one(candidate: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) -> Result<Preparation, Refusal> {
+fn try_one(admitted: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) -> Result<Preparation, Refusal> {
     let config: serde_json::Value = serde_json::from_str(&wish.module.config).map_err(|error| {
         Refusal::new(Stage::Config, "bad-config", format!("the configuration is not JSON: {error}"))
     })?;
-    if let Err(issues) = candidate.check_config(&config) {
+    if let Err(issues) = admitted.check_config(&config) {
         let mut refusal = Refusal::new(Stage::Config, "bad-config", config_message(&issues));
         refusal.issues = issues;
         return Err(refusal.hint(format!("`trimtab policy inspect {}` shows the schema", wish.module.policy)));
     }
-    let preparation = candidate.prepare(&wish.module.config)?;
+    let preparation = admitted.prepare(&wish.module.config)?;
     if let Some(need) = preparation.needs.iter().find(|need| need.required && !answered(need, signals)) {
         return Err(Refusal::new(
             Stage::Prepare,
@@ -117,8 +117,8 @@ fn try_one(candidate: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) 
         )
         .hint(format!("add an entry to `metrics` that gives `{}` (an `engine`, or an `exposition`)", need.signal)));
     }
-    let (observation, state) = look(wish, &preparation, candidate.description().state_version);
-    candidate.probe(&wish.module.config, &observation, &state)?;
+    let (observation, state) = look(wish, &preparation, admitted.description().state_version);
+    admitted.probe(&wish.module.config, &observation, &state)?;
     Ok(preparation)
 }
 
@@ -149,7 +149,7 @@ fn missing(name: &str, snapshot: &Snapshot) -> Refusal {
 
 fn nothing_serves(entry: &Entry, wish: &Wish) -> Refusal {
     if let Some(pin) = &wish.module.digest {
-        let there: Vec<&str> = entry.candidates.iter().map(Admitted::digest).collect();
+        let there: Vec<&str> = entry.candidates.iter().map(Candidate::digest).collect();
         let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
         let message = format!("no version of `{}` has the pinned digest {pin}; there are: {there}", entry.key.name);
         return Refusal::new(Stage::Read, "pinned", message).hint("change `digest`, or put that version back");

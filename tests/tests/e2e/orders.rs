@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use trimtab_tests::daemon::Daemon;
+use trimtab_tests::daemon::{Daemon, trimtab};
+use trimtab_tests::place;
 use trimtab_tests::views::Decision;
 use trimtab_tests::wait::{always, eventually, holds};
 
@@ -111,4 +112,35 @@ fn orders_that_make_no_sense_are_refused_and_change_nothing() {
         trimtab_tests::http::send("POST", &daemon.url(path), &elsewhere, r#"{"pools":{"default":5}}"#).unwrap();
     assert!((400..500).contains(&answer.status), "a foreign Host was taken: {answer:?}");
     assert_eq!(daemon.pool("default/chat").desired, 2);
+}
+
+#[test]
+fn verbs_talk_to_a_daemon_behind_tls_and_a_token() {
+    let certificates = place::root().join("runtime/live/src/admin/tests");
+    let at = |name: &str| certificates.join(name).display().to_string();
+    let mut daemon = Daemon::new();
+    daemon.manifest("workloads.yaml", &manifest(2));
+    let token = daemon.folder().join("token");
+    std::fs::write(&token, "correct-horse-battery-staple\n").unwrap();
+    let token = token.display().to_string();
+    for argument in ["--tls-cert", &at("server.pem"), "--tls-key", &at("server-key.pem"), "--token-file", &token] {
+        daemon.argument(argument);
+    }
+    daemon.spawn();
+    let server = format!("https://localhost:{}", daemon.port());
+    let call = |more: &[&str]| trimtab(&[&["status", "-o", "json", "--server", &server], more].concat());
+    let said = eventually("the first decision", || {
+        let said = call(&["--ca-file", &at("server.pem"), "--token-file", &token]);
+        holds(said.code == Some(0) && said.out.contains("\"desired\":2"), || format!("{said:?}")).map(|()| said)
+    });
+    assert_eq!(said.err, "");
+    for (more, words) in [
+        (vec!["--token-file", token.as_str()], "--ca-file"),
+        (vec!["--ca-file", &at("server.pem")], "--token-file"),
+        (vec!["--ca-file", &at("nothing.pem"), "--token-file", &token], "nothing.pem"),
+    ] {
+        let said = call(&more);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
+        assert!(said.err.contains(words), "{}", said.err);
+    }
 }

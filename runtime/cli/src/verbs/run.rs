@@ -67,7 +67,11 @@ impl Args {
         process::log_to_stderr("info", self.log_format, console.colours_on_errors());
         let options = AdminOptions { token_file: self.token_file, tls: self.tls_cert.zip(self.tls_key) };
         options.fit(self.listen).map_err(|error| {
-            Failure::new(self.listen.to_string(), error.to_string(), "name a readable file, or listen on 127.0.0.1")
+            Failure::new(
+                self.listen.to_string(),
+                error.to_string(),
+                "mend or name another file, or listen on 127.0.0.1 without it",
+            )
         })?;
         for dir in &self.policies {
             std::fs::create_dir_all(dir).map_err(|error| {

@@ -155,8 +155,12 @@ fn order(verb: Verb) -> MethodRouter<Pages> {
 
 async fn policies(State(pages): State<Pages>) -> Answer {
     let (snapshot, views) = (pages.daemon.policies(), pages.daemon.workloads());
-    let shape = |entry| PolicyShape::new(entry, views.iter().map(AsRef::as_ref));
-    json(&PoliciesPage { policies: snapshot.entries().map(shape).collect() })
+    // What a module says of itself is asked of the module, and one that nobody uses is not compiled before that.
+    let page = tokio::task::spawn_blocking(move || {
+        let shape = |entry| PolicyShape::new(entry, views.iter().map(AsRef::as_ref));
+        json(&PoliciesPage { policies: snapshot.entries().map(shape).collect() })
+    });
+    page.await.unwrap_or_else(|error| Err(ProblemDocument::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
 }
 
 #[derive(Deserialize)]

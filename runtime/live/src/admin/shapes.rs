@@ -233,7 +233,7 @@ pub(super) struct PolicyShape<'a> {
 }
 
 impl<'a> PolicyShape<'a> {
-    /// One entry; `views`: everybody who might use it.
+    /// One entry; `views`: everybody who might use it. Blocks where the module was not compiled yet.
     pub(super) fn new<'v>(entry: &'a Entry, views: impl IntoIterator<Item = &'v View>) -> PolicyShape<'a> {
         let uses = |view: &&View| view.stages.iter().any(|stage| stage.key.as_ref() == Some(&entry.key));
         PolicyShape {
@@ -243,7 +243,7 @@ impl<'a> PolicyShape<'a> {
             source: Some(entry.source).filter(|_| !entry.digest.is_empty()),
             state: entry.state,
             message: &entry.message,
-            description: entry.admitted().map(trimtab_sandbox::Admitted::description),
+            description: entry.serving().and_then(|serving| Some(serving.admitted().ok()?.description())),
             used_by: views.into_iter().filter(uses).map(|view| view.id.to_string()).collect(),
         }
     }

@@ -32,12 +32,12 @@ pub enum Fault {
     #[error("no whole answer within {0:?}; see whether it hangs or is overloaded")]
     Timeout(Duration),
     /// An answer that is neither a 2xx nor a redirect.
-    #[error("answered {status}{}{}", if line.is_empty() { "" } else { ": " }, line)]
+    #[error("answered {status}{}", first_line(body))]
     Status {
         /// Its status.
         status: StatusCode,
-        /// The first line of its body, escaped; perhaps empty.
-        line: String,
+        /// The beginning of its body, as the server wrote it.
+        body: Vec<u8>,
     },
     /// An answer that names another address.
     #[error("answered {status}, a redirect{to}; redirects are not followed, so name the final address")]
@@ -103,7 +103,9 @@ impl Fault {
 
     fn of_tls(error: &rustls::Error) -> Fault {
         let hint = match error {
-            rustls::Error::InvalidCertificate(_) => "name the authority that signed its certificate in `tls.caFile`",
+            rustls::Error::InvalidCertificate(_) => {
+                "name the authority that signed its certificate: `tls.caFile`, or `--ca-file` of a verb"
+            }
             rustls::Error::InvalidMessage(_) => "see whether it speaks TLS at all, else write http",
             _ => "see the server's TLS settings",
         };
@@ -119,8 +121,9 @@ fn beneath<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'sta
     }
 }
 
-/// The first line of a body that has any text, escaped and cut.
-pub(super) fn first_line(body: &[u8]) -> String {
+/// `: ` and the first line of a body that has any text, escaped and cut; or nothing.
+fn first_line(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    clean(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or(""), MOST_TEXT)
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    line.map_or(String::new(), |line| format!(": {}", clean(line, MOST_TEXT)))
 }

@@ -219,7 +219,7 @@ async fn only_the_authority_named_is_trusted_and_read_again_when_it_changes() {
 
     let error = get_trusting(&client, &url, None).await.unwrap_err();
     assert_eq!(error.code(), "tls", "{error}");
-    assert!(error.to_string().contains("name the authority that signed its certificate in `tls.caFile`"), "{error}");
+    assert!(error.to_string().contains("name the authority that signed its certificate: `tls.caFile`"), "{error}");
 
     for (contents, trusted) in [(&ours[..], true), (&other[..], false), (&[&other[..], &ours[..]].concat()[..], true)] {
         replace(&file, contents);

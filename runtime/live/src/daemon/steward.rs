@@ -20,7 +20,7 @@ use super::view::{Shared, StageView};
 use super::workload::Event;
 use crate::manifest::{Problem, Scaler};
 use crate::metrics::Metrics;
-use crate::modules::{Key, Origin, Snapshot};
+use crate::modules::{Candidate, Key, Origin, Snapshot};
 use crate::stages::{self, Fit, Wish};
 
 /// What the controller is given for one slot.
@@ -330,8 +330,7 @@ fn origin(fit: &Fit, snapshot: &Snapshot) -> Option<Origin> {
     let (admitted, _) = fit.serves.as_ref()?;
     let key = fit.key.as_ref()?;
     let entry = snapshot.entries().find(|entry| entry.key == *key)?;
-    let index = entry.candidates.iter().position(|candidate| candidate.digest() == admitted.digest())?;
-    entry.origins.get(index).copied()
+    entry.candidates.iter().find(|candidate| candidate.digest() == admitted.digest()).map(Candidate::origin)
 }
 
 /// A module whose calls are counted and timed.

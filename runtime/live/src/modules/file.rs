@@ -49,6 +49,15 @@ impl From<&std::fs::Metadata> for Stamp {
 pub(super) struct Contents {
     pub(super) bytes: Vec<u8>,
     pub(super) stamp: Stamp,
+    /// Since it was written to; none: its time lies in the future.
+    age: Option<Duration>,
+}
+
+impl Contents {
+    /// Refuses what somebody may still be writing.
+    pub(super) fn settled(self) -> Result<Contents, Refusal> {
+        if self.age.is_some_and(|age| age < QUIET) { Err(changing()) } else { Ok(self) }
+    }
 }
 
 /// Reads the regular file `path` beneath `root`.
@@ -62,17 +71,14 @@ pub(super) fn read(root: &Path, path: &Path, max_bytes: usize) -> Result<Content
         let message = format!("the file has {} bytes, and a module may have {} MiB", before.len(), max_bytes >> 20);
         return Err(Refusal::new(Stage::Read, "too-large", message));
     }
-    let written = before.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    if written.is_some_and(|age| age < QUIET) {
-        return Err(changing());
-    }
+    let age = before.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
     (&file).take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
     let after = file.metadata().map_err(|e| unreadable(&e))?;
     if Stamp::from(&before) != Stamp::from(&after) || bytes.len() as u64 != after.len() {
         return Err(changing());
     }
-    Ok(Contents { bytes, stamp: Stamp::from(&after) })
+    Ok(Contents { bytes, stamp: Stamp::from(&after), age })
 }
 
 /// Opens without following a link out of `root`, and without waiting for a writer.

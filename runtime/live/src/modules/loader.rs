@@ -16,7 +16,7 @@ use super::file::{self, Stamp};
 use super::kept::{Kept, KeptName, KeptVersion};
 use super::scan::{Found, scan};
 use super::standing::{Name, Seen, Version, entry};
-use super::{Entry, Key, ModuleEvent, ModulesConfig, Origin, Request, Snapshot};
+use super::{Candidate, Entry, Key, ModuleEvent, ModulesConfig, Request, Snapshot};
 
 /// Digests remembered as failed.
 const FAILED: usize = 1024;
@@ -30,9 +30,11 @@ pub(super) struct Loader {
     config: ModulesConfig,
     sandbox: Sandbox,
     kept: Kept,
-    bundled: BTreeMap<String, Admitted>,
+    bundled: BTreeMap<&'static str, Candidate>,
     names: BTreeMap<Key, Name>,
     failed: BTreeMap<String, Refusal>,
+    /// Admitted before it was known whether they are what is meant to lie there.
+    ahead: Vec<Admitted>,
     dirty: bool,
     current: Arc<ArcSwap<Snapshot>>,
     revision: watch::Sender<u64>,
@@ -46,28 +48,23 @@ impl Loader {
         revision: watch::Sender<u64>,
     ) -> Self {
         let kept = Kept::new(config.state.as_deref());
+        let bundled = config.bundled.iter().map(|(name, bytes)| (*name, Candidate::bundled(bytes, &sandbox))).collect();
         Loader {
             config,
             sandbox,
             kept,
-            bundled: BTreeMap::new(),
+            bundled,
             names: BTreeMap::new(),
             failed: BTreeMap::new(),
+            ahead: Vec::new(),
             dirty: true,
             current,
             revision,
         }
     }
 
-    /// What is inside the binary, what was kept, then what lies in the directories.
+    /// What was kept, then what lies in the directories.
     pub(super) fn load_first(&mut self) {
-        for (name, bytes) in self.config.bundled.clone() {
-            let key = Key { tenant: None, name: name.to_owned() };
-            match self.admit(bytes, &digest_of(bytes)) {
-                Ok(admitted) => drop(self.bundled.insert(name.to_owned(), admitted)),
-                Err(refusal) => self.tell(&key, refusal.stage.as_str(), refusal.code, "", refusal.to_string()),
-            }
-        }
         match self.kept.load() {
             Ok(names) => names.into_iter().for_each(|name| self.restore(&name)),
             Err(error) => {
@@ -112,7 +109,25 @@ impl Loader {
         for key in gone {
             self.missing(&key);
         }
+        self.ahead.clear();
         self.publish();
+    }
+
+    /// Admits what seems to have changed while its storm of events may still go on: nearly always that is what lies there
+    /// afterwards, so that the look after the storm compiles nothing. Says nothing, and changes nothing that serves.
+    pub(super) fn look_ahead(&mut self) {
+        for (key, found) in scan(&self.config.dirs) {
+            let seen = self.names.get(&key).and_then(|name| name.seen.as_ref());
+            if seen.is_some_and(|seen| seen.is(&found, Stamp::of(&found.path))) {
+                continue;
+            }
+            let root = &self.config.dirs[found.root];
+            if let Ok(contents) = file::read(root, &found.path, self.sandbox.limits().module_bytes)
+                && let Ok(admitted) = self.admit(&contents.bytes, &digest_of(&contents.bytes))
+            {
+                self.ahead.push(admitted);
+            }
+        }
     }
 
     /// True while a file is being written, or something else will have to be looked at again at once.
@@ -142,13 +157,12 @@ impl Loader {
             return self.missing(key);
         }
         let stamp = Stamp::of(&found.path);
-        let same = name.seen.as_ref().is_some_and(|seen| {
-            seen.found == *found && seen.stamp == stamp && seen.again.is_none_or(|again| Instant::now() < again)
-        });
-        if same {
+        let due = |seen: &Seen| seen.again.is_some_and(|again| Instant::now() >= again);
+        if name.seen.as_ref().is_some_and(|seen| seen.is(found, stamp) && !due(seen)) {
             return;
         }
-        let read = file::read(&self.config.dirs[found.root], &found.path, self.sandbox.limits().module_bytes);
+        let read = file::read(&self.config.dirs[found.root], &found.path, self.sandbox.limits().module_bytes)
+            .and_then(file::Contents::settled);
         let again = read.as_ref().map_or(Some(Instant::now()), |_| stamp_is_fresh(&found.path));
         let (digest, result) = match read {
             Ok(contents) => {
@@ -212,8 +226,11 @@ impl Loader {
         if let Some(refusal) = self.failed.get(digest) {
             return Err(refusal.clone());
         }
+        if let Some(bundled) = self.bundled.values().find(|candidate| candidate.digest() == digest) {
+            return bundled.admitted().cloned();
+        }
         let versions = self.names.values().flat_map(|name| &name.versions).map(|version| &version.admitted);
-        if let Some(loaded) = versions.chain(self.bundled.values()).find(|admitted| admitted.digest() == digest) {
+        if let Some(loaded) = versions.chain(&self.ahead).find(|admitted| admitted.digest() == digest) {
             return Ok(loaded.clone());
         }
         let result = catch_unwind(AssertUnwindSafe(|| self.sandbox.admit(bytes)))
@@ -325,17 +342,14 @@ impl Loader {
         }
         let revision = *self.revision.borrow() + 1;
         let mut entries = BTreeMap::new();
-        for (name, admitted) in &self.bundled {
-            let key = Key { tenant: None, name: name.clone() };
-            entries.insert(key.clone(), entry(&key, &Name::default(), vec![(admitted.clone(), Origin::Bundled)]));
+        for (name, candidate) in &self.bundled {
+            let key = Key { tenant: None, name: (*name).to_owned() };
+            entries.insert(key.clone(), entry(&key, &Name::default(), vec![candidate.clone()]));
         }
         // Keys of all tenants sort first, so what a tenant's name shadows is already there.
         for (key, name) in &self.names {
             let all = Key { tenant: None, name: key.name.clone() };
-            let shadowed: Vec<(Admitted, Origin)> = entries
-                .get(&all)
-                .map(|entry: &Entry| entry.candidates.iter().cloned().zip(entry.origins.iter().copied()).collect())
-                .unwrap_or_default();
+            let shadowed = entries.get(&all).map_or_else(Vec::new, |entry: &Entry| entry.candidates.clone());
             entries.insert(key.clone(), entry(key, name, shadowed));
         }
         self.current.store(Arc::new(Snapshot { revision, entries }));

@@ -10,7 +10,7 @@ use trimtab_sandbox::{Admitted, Refusal};
 
 use super::file::Stamp;
 use super::scan::Found;
-use super::{Entry, Key, Origin, State};
+use super::{Candidate, Entry, Key, Origin, State};
 
 /// Good versions kept of a name, beside those that workloads have taken.
 const VERSIONS: usize = 4;
@@ -30,6 +30,13 @@ pub(super) struct Seen {
     pub(super) stamp: Option<Stamp>,
     /// Look again although the stamp is the same: from then on.
     pub(super) again: Option<Instant>,
+}
+
+impl Seen {
+    /// True: a file with this stamp was looked at.
+    pub(super) fn is(&self, found: &Found, stamp: Option<Stamp>) -> bool {
+        self.found == *found && self.stamp == stamp
+    }
 }
 
 /// All that is known of a name.
@@ -85,15 +92,15 @@ impl Name {
 }
 
 /// How a name stands, given what it shadows.
-pub(super) fn entry(key: &Key, name: &Name, shadowed: Vec<(Admitted, Origin)>) -> Entry {
-    let own = name.versions.iter().map(|version| (version.admitted.clone(), Origin::Directory));
-    let mut candidates: Vec<(Admitted, Origin)> = Vec::new();
+pub(super) fn entry(key: &Key, name: &Name, shadowed: Vec<Candidate>) -> Entry {
+    let own = name.versions.iter().map(|version| Candidate::found(version.admitted.clone()));
+    let mut candidates: Vec<Candidate> = Vec::new();
     for candidate in own.chain(shadowed) {
-        if !candidates.iter().any(|(known, _)| known.digest() == candidate.0.digest()) {
+        if !candidates.iter().any(|known| known.digest() == candidate.digest()) {
             candidates.push(candidate);
         }
     }
-    let newest = candidates.first().map_or("", |(admitted, _)| admitted.digest()).to_owned();
+    let newest = candidates.first().map_or("", Candidate::digest).to_owned();
     let refusals: Vec<String> = name
         .verdicts
         .iter()
@@ -112,12 +119,11 @@ pub(super) fn entry(key: &Key, name: &Name, shadowed: Vec<(Admitted, Origin)>) -
     };
     Entry {
         key: key.clone(),
-        digest: serving.map_or_else(String::new, |(admitted, _)| admitted.digest().to_owned()),
-        source: serving.map_or(Origin::Directory, |(_, origin)| *origin),
+        digest: serving.map_or_else(String::new, |candidate| candidate.digest().to_owned()),
+        source: serving.map_or(Origin::Directory, Candidate::origin),
         state,
         problem: name.problem.clone(),
         message: problem.into_iter().chain(refusals).collect::<Vec<_>>().join("; "),
-        origins: candidates.iter().map(|(_, origin)| *origin).collect(),
-        candidates: candidates.into_iter().map(|(admitted, _)| admitted).collect(),
+        candidates,
     }
 }

@@ -213,6 +213,17 @@ fn a_config_map_swap_and_a_write_in_place_end_in_the_whole_new_file() {
 }
 
 #[test]
+fn what_is_inside_the_binary_is_compiled_when_somebody_asks_for_it() {
+    let place = start(new_place(), vec![("broken", b"no module")], true);
+    let snapshot = place.modules.snapshot();
+    let entry = snapshot.resolve("x", "broken").expect("listed");
+    assert_eq!((entry.state, entry.source), (State::Ok, Origin::Bundled));
+    assert_eq!(entry.digest, digest_of(b"no module"));
+    assert_eq!(entry.candidates[0].admitted().expect_err("no module").stage, Stage::Inspect);
+    assert!(place.events.try_recv().is_err());
+}
+
+#[test]
 fn what_a_workload_refuses_leaves_the_version_before_it_serving_there() {
     let place = start(new_place(), Vec::new(), true);
     let key = Key { tenant: None, name: "a".into() };

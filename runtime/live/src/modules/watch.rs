@@ -4,15 +4,16 @@
 //! missing. Never reads what an event says.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Request;
 use super::loader::Loader;
 use crate::hints::Hints;
 
+/// Quiet time after which a first look is worth its cost: what is renamed into place is there at once.
+const GLANCE: Duration = Duration::from_millis(10);
 /// Quiet time that ends a storm of events.
 const DEBOUNCE: Duration = Duration::from_millis(150);
 /// The longest a storm delays a look.
@@ -22,8 +23,8 @@ const RESCAN: Duration = Duration::from_secs(15);
 
 /// Serves requests and hints until told to stop.
 pub(super) fn run(loader: &mut Loader, inbox: &Receiver<Request>, dirs: &[PathBuf], requests: &Sender<Request>) {
-    let pending = Arc::new(AtomicBool::new(false));
-    let mut hints = hints(requests.clone(), Arc::clone(&pending));
+    let storm = Arc::new(Storm::new());
+    let mut hints = hints(requests.clone(), Arc::clone(&storm));
     let mut watch = || dirs.iter().for_each(|dir| hints.watch(dir, true));
     watch();
     // What changed between the first load and the watch is found now.
@@ -34,8 +35,12 @@ pub(super) fn run(loader: &mut Loader, inbox: &Receiver<Request>, dirs: &[PathBu
         match inbox.recv_timeout(wait) {
             Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Ok(Request::Hint) => {
-                pending.store(false, Ordering::SeqCst);
-                if !settle(loader, inbox, &pending) {
+                let latest = Instant::now() + DEBOUNCE_MAX;
+                if !storm.settle(loader, inbox, latest, GLANCE) {
+                    return;
+                }
+                loader.look_ahead();
+                if !storm.settle(loader, inbox, latest, DEBOUNCE) {
                     return;
                 }
                 loader.reconcile();
@@ -53,28 +58,54 @@ pub(super) fn run(loader: &mut Loader, inbox: &Receiver<Request>, dirs: &[PathBu
     }
 }
 
-/// Waits until events cease. False: told to stop.
-fn settle(loader: &mut Loader, inbox: &Receiver<Request>, pending: &AtomicBool) -> bool {
-    let latest = Instant::now() + DEBOUNCE_MAX;
-    let mut quiet_at = Instant::now() + DEBOUNCE;
-    loop {
-        let until = quiet_at.min(latest);
-        match inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-            Ok(Request::Hint) => {
-                pending.store(false, Ordering::SeqCst);
-                quiet_at = Instant::now() + DEBOUNCE;
+/// When the last event came, so that the time that a look took counts as quiet.
+struct Storm(Mutex<Events>);
+
+struct Events {
+    last: Instant,
+    /// The loader was told, and has not asked since.
+    told: bool,
+}
+
+impl Storm {
+    fn new() -> Storm {
+        Storm(Mutex::new(Events { last: Instant::now(), told: false }))
+    }
+
+    /// Notes an event. True: the loader has to be told.
+    fn event(&self) -> bool {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.last = Instant::now();
+        !std::mem::replace(&mut events.told, true)
+    }
+
+    /// The last event. The loader is told of the next one.
+    fn last(&self) -> Instant {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.told = false;
+        events.last
+    }
+
+    /// Waits until there was no event for `quiet`, or it is `latest`. False: told to stop.
+    fn settle(&self, loader: &mut Loader, inbox: &Receiver<Request>, latest: Instant, quiet: Duration) -> bool {
+        loop {
+            let left = (self.last() + quiet).min(latest).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
             }
-            Ok(request) => loader.serve(request),
-            Err(RecvTimeoutError::Timeout) => return true,
+            match inbox.recv_timeout(left) {
+                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Ok(Request::Hint) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(request) => loader.serve(request),
+            }
         }
     }
 }
 
 /// Hints as requests, at most one of them waiting.
-fn hints(requests: Sender<Request>, pending: Arc<AtomicBool>) -> Hints {
+fn hints(requests: Sender<Request>, storm: Arc<Storm>) -> Hints {
     Hints::new(move || {
-        if !pending.swap(true, Ordering::SeqCst) {
+        if storm.event() {
             // The loader has ended: nobody is left to be told.
             let _ = requests.send(Request::Hint);
         }

@@ -256,7 +256,6 @@ fn a_policy_that_serves_nobody() {
         message: "inspect: not WebAssembly".into(),
         problem: None,
         candidates: Vec::new(),
-        origins: Vec::new(),
     };
     let got = to_value(PolicyShape::new(&entry, [&view()])).unwrap();
     let want = json!({
