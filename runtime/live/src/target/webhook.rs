@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a PUT waits for the disk. A number that was not kept still grows: it follows the time of day.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Answers in a row that a PUT overtakes, until a report is given up.
+const QUESTIONS: usize = 4;
+
 /// Longest reason that is sent, bytes.
 const MOST_REASON: usize = 1024;
 
@@ -134,15 +137,17 @@ struct Ask<'a> {
 impl Target for Webhook {
     fn report(&self) -> BoxFuture<'_, Result<TargetReport, TargetError>> {
         Box::pin(async move {
-            let put = self.inner.lock().put;
-            loop {
+            for _ in 0..QUESTIONS {
                 let flight = self.inner.flight();
                 let outcome = flight.outcome.await;
-                // Under way since before the last PUT ended: the next is not.
+                // Under way since before a PUT ended, be it one that came meanwhile: it may not know of it.
+                let put = self.inner.lock().put;
                 if put.is_none_or(|put| flight.started >= put) {
                     return outcome.map(|report| (*report).clone());
                 }
             }
+            let why = "its answers take longer than the time between two PUTs, and may not know of the later one";
+            Err(TargetError::Failed(format!("{}: no report: {why}", self.inner.key)))
         })
     }
 

@@ -340,3 +340,21 @@ async fn a_report_is_never_older_than_the_last_put() {
     let methods: Vec<_> = wire.seen().iter().map(|seen| seen.head[..3].to_owned()).collect();
     assert_eq!(methods, ["GET", "PUT", "GET"]);
 }
+
+#[tokio::test]
+async fn a_report_that_waits_since_before_a_put_is_not_older_than_that_put() {
+    let (wire, gate) = gated(false).await;
+    let place = tempfile::tempdir().unwrap();
+    let target = connected(&spec(&wire.url), &store(place.path()), NOW);
+    let asking = async {
+        let report = target.report().await.unwrap().report;
+        (report.desired, wire.seen().len())
+    };
+    let putting = async {
+        until("the question", || wire.seen().len() == 1).await;
+        target.apply(&action("d-1", 3, 0)).await.unwrap();
+        gate.store(true, Ordering::SeqCst);
+    };
+    let (answered, ()) = tokio::join!(asking, putting);
+    assert_eq!(answered, (1, 3), "the second GET, after the PUT");
+}
