@@ -217,7 +217,8 @@ impl Handle {
     }
 
     fn ended(&self) -> TargetError {
-        TargetError::Failed(format!("{}: the daemon is stopping its replicas", self.key))
+        let why = "the daemon is stopping, or its log says what broke off";
+        TargetError::Failed(format!("{}: nobody looks after its replicas any more: {why}", self.key))
     }
 }
 
@@ -225,6 +226,10 @@ impl Target for Handle {
     fn report(&self) -> BoxFuture<'_, Result<TargetReport, TargetError>> {
         Box::pin(async {
             self.looked().await;
+            if self.asks.is_closed() {
+                // The last that its task said must not pass as what there is now.
+                return Err(self.ended());
+            }
             let mut seen = Result::clone(&self.seen.load());
             if let Ok(seen) = &mut seen {
                 // It is kept up to date by everything that happens.

@@ -1,6 +1,7 @@
 //! Real processes: servers that are this test program itself, started again as `the_server` below, and small shell lines.
 #![allow(clippy::unwrap_used)] // a test may fail
 
+mod ends;
 mod server;
 
 use std::collections::BTreeMap;
