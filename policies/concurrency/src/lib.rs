@@ -11,7 +11,7 @@ use trimtab_sdk::{Decision, Need, Observation, Policy, Pool, Refusal, load, repl
 
 /// Requests a replica while nothing was learnt.
 const DEFAULT_TARGET: f64 = 8.0;
-/// What was learnt counts for one to two of these, so that a slower engine is noticed.
+/// What was learnt gives way to what is learnt one to two of these later, so that a slower engine is noticed.
 const MEMORY_MS: u64 = 12 * 3_600_000;
 
 /// See `schema.json`.
@@ -147,7 +147,10 @@ fn size(load: f64, target: f64, tolerance: f64, before: u32) -> u32 {
 /// What a replica holds when it is full, judged by the most it ran while requests waited.
 fn learn(memory: &mut Memory, seen: &Observation, pool: &Pool) -> f64 {
     if seen.now.saturating_sub(memory.since) >= MEMORY_MS {
-        memory.most_before = if memory.since == 0 { 0.0 } else { memory.most };
+        // A fleet of the right size seldom has a queue: what was learnt stays until something else was.
+        if memory.most > 0.0 {
+            memory.most_before = memory.most;
+        }
         (memory.most, memory.since) = (0.0, seen.now);
     }
     let present = |signal| load::part(seen, pool, signal).and_then(|s| s.present());

@@ -53,9 +53,11 @@ impl Policy for QueueDepth {
             Need::required("active-sequences"),
             Need::optional("request-rate").history(ARRIVALS_MS, 0),
         ];
-        if config.per_replica_rate.is_none() {
-            needs.push(Need::optional("service-rate"));
-        }
+        needs.push(match config.per_replica_rate {
+            None => Need::optional("service-rate"),
+            // There from the first page on, where arrivals take two.
+            Some(_) => Need::optional("requests-completed").within("last"),
+        });
         Ok(needs)
     }
 
@@ -115,9 +117,10 @@ impl Measured {
         });
         let measured =
             load::property(seen, pool, "service-rate").and_then(trimtab_sdk::Series::newest).filter(|r| *r > 0.0);
+        let counted = present("requests-completed").is_some();
         let rates = match (arrivals, config.per_replica_rate.or(measured)) {
             (Some(arrivals), Some(rate)) => Rates::Known { arrivals, rate },
-            (None, Some(rate)) if measured.is_some() => Rates::NotYet { rate },
+            (None, Some(rate)) if measured.is_some() || counted => Rates::NotYet { rate },
             _ => Rates::Never,
         };
         Some(Measured { running: present("active-sequences")?, waiting: present("queue-depth")?, rates })

@@ -65,7 +65,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         total_ms = count.checked_mul(unit_ms).and_then(|ms| total_ms.checked_add(ms)).ok_or_else(wrong)?;
         rest = &tail[unit_len..];
     }
-    if total_ms == 0 { Err(wrong()) } else { Ok(Duration::from_millis(total_ms)) }
+    if text.is_empty() {
+        return Err(wrong());
+    }
+    if total_ms == 0 { Err(format!("`{text}` must be more than 0")) } else { Ok(Duration::from_millis(total_ms)) }
 }
 
 /// `POOL=N`: so many serving replicas in that pool.

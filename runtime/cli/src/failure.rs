@@ -32,6 +32,11 @@ impl Failure {
         Failure { code: 2, ..Failure::new(place, what, fix) }
     }
 
+    /// The same, as one of the problems of `-o json`.
+    pub(crate) fn into_problem(self, stage: &str) -> Problem {
+        Problem { place: self.place, stage: stage.to_owned(), message: self.what, hint: self.fix }
+    }
+
     /// The exit code that an error leads to.
     pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(1, |f| f.code)

@@ -96,7 +96,7 @@ impl LoadOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The endpoints URL is none.
-    #[error("endpoints must be an http:// URL, not {0:?}")]
+    #[error("endpoints must be an http:// URL, not {0:?}; for a daemon behind TLS forward its port and use that")]
     Url(String),
     /// A rate that is not a positive number.
     #[error("a rate must be a positive number of requests a second, not {0}")]

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_control::Arbiter;
 use trimtab_sandbox::{Sandbox, SandboxConfig, SandboxError};
 
+pub use own_port::problems as own_addresses;
 pub use view::{Command, Daemon, OrderError, SourceView, StageView, View};
 
 use crate::client::Client;

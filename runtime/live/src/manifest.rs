@@ -20,6 +20,7 @@ mod tree;
 mod written;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -129,10 +130,9 @@ pub struct Loaded {
     pub documents: Vec<Document>,
     /// Files and folders that could not be read, are empty, or hold no document.
     pub unreadable: Vec<Problem>,
-    /// Files with a document that is wrong, or that were not read to the end: nothing that stood in them ends.
+    /// Files with a document that is wrong, or that were not read to the end, and folders that could not be looked at:
+    /// nothing that stood in or beneath them ends.
     unclear: Vec<PathBuf>,
-    /// Folders whose files are not all known.
-    folders_unclear: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -185,15 +185,17 @@ impl Loaded {
 /// Reads files, and the `*.yaml` and `*.yml` of folders. Every mistake is in the answer; see [`Standing`] for what to do
 /// with it.
 pub fn load(paths: &[PathBuf]) -> Loaded {
-    let files::Listing { files, problems, folders_unclear } = files::list(paths);
-    let mut loaded = Loaded { unreadable: problems, folders_unclear, ..Loaded::default() };
+    let files::Listing { files, problems, unclear } = files::list(paths);
+    let mut loaded = Loaded { unreadable: problems, unclear, ..Loaded::default() };
     for file in files {
         match files::text(&file) {
             Ok(text) => loaded.read(file, &text),
             Err(problem) => {
                 loaded.unreadable.push(problem);
-                // A file that is not there any more was taken away, and its documents with it.
-                if file.symlink_metadata().is_ok() {
+                // A file that is not there any more was taken away, and its documents with it. One that cannot be asked
+                // may still be there.
+                let gone = file.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+                if !gone {
                     loaded.unclear.push(file);
                 }
             }

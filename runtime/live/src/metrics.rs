@@ -7,6 +7,8 @@ mod format;
 mod process;
 mod series;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +51,8 @@ pub struct Metrics {
     guardrail_limits: Series<Counter, 3>,
     startup: Series<Histogram, 3>,
     check_violations: Series<Counter, 2>,
+    /// Behind `policy_info`: several workloads of a tenant may run several versions.
+    serving: Mutex<BTreeMap<WorkloadId, BTreeSet<(String, String)>>>,
 }
 
 impl Default for Metrics {
@@ -82,6 +86,7 @@ impl Metrics {
             guardrail_limits: Series::new(["namespace", "workload", "rule"], counter, &dropped),
             startup: Series::new(["namespace", "workload", "pool"], || Histogram::new(STARTUP), &dropped),
             check_violations: Series::new(["namespace", "workload"], counter, &dropped),
+            serving: Mutex::default(),
         };
         metrics.registry = metrics.register(dropped);
         metrics
@@ -109,20 +114,24 @@ impl Metrics {
         );
         own.register(
             "policy_call_duration_seconds",
-            "One call of a policy; the tenant is empty for a policy that serves all",
+            "One call of a policy, by the tenant whose workload it served",
             self.policy_call_duration.clone(),
         );
         own.register(
             "policy_calls",
-            "Calls of a policy by outcome: ok, or the code of the fault",
+            "Calls of a policy, by the tenant whose workload it served, and by outcome: ok, or the code of the fault",
             self.policy_calls.clone(),
         );
         own.register(
             "policy_loads",
-            "Versions of a policy that were looked at, by the stage of admission where it ended and its result",
+            "Versions of a policy that were looked at, by the stage of admission where it ended and its result; the tenant is empty for a file that serves all",
             self.policy_loads.clone(),
         );
-        own.register("policy_info", "The version of a policy that serves; always 1", self.policy_info.clone());
+        own.register(
+            "policy_info",
+            "The versions of a policy that serve workloads of a tenant; always 1",
+            self.policy_info.clone(),
+        );
         own.register("replicas", "Replicas by state; desired is what was last asked for", self.replicas.clone());
         own.register(
             "signal_age_seconds",
@@ -190,10 +199,18 @@ impl Metrics {
         self.policy_loads.with([tenant, policy, stage, result], Counter::inc);
     }
 
-    /// This version of a policy serves now, in place of the former. An empty digest: none does.
-    pub fn policy_serving(&self, tenant: &str, policy: &str, digest: &str) {
-        self.policy_info.remove_but(&[tenant, policy], |[_, _, served]| **served == *digest);
-        if !digest.is_empty() {
+    /// These versions of policies serve a workload now, in place of the former: pairs of policy and digest.
+    pub fn policies_serving(&self, id: &WorkloadId, policies: BTreeSet<(String, String)>) {
+        let tenant = id.namespace.as_str();
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        serving.retain(|known, _| known != id);
+        if !policies.is_empty() {
+            serving.insert(id.clone(), policies);
+        }
+        let of_tenant = || serving.iter().filter(|(id, _)| id.namespace == tenant).flat_map(|(_, policies)| policies);
+        self.policy_info
+            .remove_but(&[tenant], |[_, policy, digest]| of_tenant().any(|(p, d)| **p == **policy && **d == **digest));
+        for (policy, digest) in of_tenant() {
             self.policy_info.with([tenant, policy, digest], |info| info.set(1));
         }
     }
@@ -255,6 +272,7 @@ impl Metrics {
         self.guardrail_limits.remove(&of);
         self.startup.remove(&of);
         self.check_violations.remove(&of);
+        self.policies_serving(id, BTreeSet::new());
     }
 }
 

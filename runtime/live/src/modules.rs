@@ -16,8 +16,10 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
@@ -25,6 +27,9 @@ use tokio::sync::{oneshot, watch as latest};
 use trimtab_sandbox::{Refusal, Sandbox};
 
 pub use candidate::Candidate;
+
+/// The loader may take so long to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Which policy: a name, for one tenant or for all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +168,7 @@ pub struct Modules {
     current: Arc<ArcSwap<Snapshot>>,
     revisions: latest::Receiver<u64>,
     requests: Sender<Request>,
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -179,7 +185,8 @@ impl Modules {
         let (requests, inbox) = mpsc::channel();
         let watches = config.watch;
         let dirs = config.dirs.clone();
-        let mut loader = loader::Loader::new(config, sandbox, Arc::clone(&current), revision);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut loader = loader::Loader::new(config, sandbox, Arc::clone(&current), revision, Arc::clone(&stop));
         loader.load_first();
         let thread = if watches {
             let hints = requests.clone();
@@ -188,7 +195,7 @@ impl Modules {
         } else {
             None
         };
-        Ok(Modules { current, revisions, requests, thread })
+        Ok(Modules { current, revisions, requests, stop, thread })
     }
 
     /// Every name as it stands now. Never waits.
@@ -199,11 +206,6 @@ impl Modules {
     /// Tells when a new snapshot is there.
     pub fn changes(&self) -> latest::Receiver<u64> {
         self.revisions.clone()
-    }
-
-    /// Looks at the directories soon, without waiting for a file event.
-    pub fn rescan(&self) {
-        self.ask(Request::Hint);
     }
 
     /// Drops the last good versions of a name (of one tenant, or wherever it stands): what lies in the directories
@@ -238,10 +240,13 @@ impl Modules {
 
 impl Drop for Modules {
     fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
         self.ask(Request::Stop);
-        if let Some(thread) = self.thread.take() {
-            // A panic of the loader was already reported by the panic hook; the snapshot it left is whole.
-            let _ = thread.join();
+        // A module that takes long to compile is not waited for: every file that the loader writes is renamed into place,
+        // and a panic of it was reported by the panic hook.
+        let latest = Instant::now() + LAST_WORDS;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < latest {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! For: the daemon at every start and swap, and `check`, which must refuse exactly what the daemon would. Calls modules
 //! and so takes as long as they do: never on a tick's way. Never changes a workload.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use trimtab_control::Slot;
@@ -79,7 +80,13 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
     }
     let signals = scaler.signals();
     for candidate in candidates {
-        let tried = candidate.admitted().and_then(|admitted| Ok((admitted, try_one(admitted, wish, &signals, look)?)));
+        let attempt = || {
+            let admitted = candidate.admitted()?;
+            Ok((admitted, try_one(admitted, wish, &signals, look)?))
+        };
+        let tried = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+            Err(Refusal::new(Stage::Probe, "host", "trying it failed inside the daemon; see its log"))
+        });
         fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(drop).map_err(Clone::clone)));
         match tried {
             Ok((admitted, preparation)) => {
@@ -192,10 +199,15 @@ impl Fit {
         };
         let subject = format!("policy `{}`", self.wish.module.policy);
         let stage = Step::Admission(refusal.stage);
-        let hint =
-            if refusal.hint.is_empty() { "mend the module, or name another".to_owned() } else { refusal.hint.clone() };
+        let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
+        let hint = match refusal.hint.as_str() {
+            "" if of_config => {
+                format!("change it; `trimtab policy inspect {}` shows what it takes", self.wish.module.policy)
+            }
+            "" => "mend the module, or name another".to_owned(),
+            hint => hint.to_owned(),
+        };
         if refusal.issues.is_empty() {
-            let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
             let place = match places {
                 _ if of_config => config_place(""),
                 Some(places) => places.policy.clone(),

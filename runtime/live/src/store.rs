@@ -75,6 +75,16 @@ pub enum StoreError {
         /// What SQLite said.
         message: String,
     },
+    /// The file is there and cannot be read now.
+    #[error(
+        "state file {place} cannot be read ({message}); free space or repair its permissions, or move it away to start without memory"
+    )]
+    Unopened {
+        /// The file.
+        place: PathBuf,
+        /// What SQLite said.
+        message: String,
+    },
     /// Something kept cannot be read back.
     #[error("state file {place}: what was kept of {what} cannot be read ({message}); it counts as never kept")]
     Unreadable {
@@ -108,8 +118,6 @@ pub enum Record {
     Webhook,
     /// How many replicas a dry-run pool has; key `NS/NAME/POOL`.
     DryRun,
-    /// The last good version of a policy module; key `TENANT/NAME`.
-    Module,
 }
 
 impl Record {
@@ -119,7 +127,6 @@ impl Record {
             Record::Replica => "replica",
             Record::Webhook => "webhook",
             Record::DryRun => "dry-run",
-            Record::Module => "module",
         }
     }
 }

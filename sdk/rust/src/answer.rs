@@ -24,6 +24,13 @@ impl Need {
         self
     }
 
+    /// How the samples of one replica become one value: `last`, `mean`, `max` or `rate` instead of the signal's default.
+    #[must_use]
+    pub fn within(mut self, within: &str) -> Need {
+        within.clone_into(&mut self.within);
+        self
+    }
+
     /// So far back, one value every `step` (both milliseconds; a step of 0 is the host's choice).
     #[must_use]
     pub fn history(mut self, window: u64, step: u64) -> Need {

@@ -15,7 +15,7 @@ pub fn part(seen: &Observation, pool: &Pool, signal: &str) -> Option<Series> {
         Series { values: series.values.iter().map(|v| v * share).collect(), ..series.clone() }
     });
     match (own, shared) {
-        (Some(own), Some(shared)) => Some(add(&own, &shared, |a, b| if b.is_nan() { a } else { a + b })),
+        (Some(own), Some(shared)) => Some(add(&own, &shared, |a, b| a + b)),
         (own, shared) => own.or(shared),
     }
 }
@@ -87,6 +87,12 @@ mod tests {
         let seen = seen(&[("queue-depth", "", 8.0), ("queue-depth", "a", 1.0)]);
         assert_eq!(present(&seen, 0, "queue-depth"), Some(7.0));
         assert_eq!(present(&seen, 1, "queue-depth"), Some(2.0));
+    }
+
+    #[test]
+    fn a_shared_part_that_is_missing_is_not_zero() {
+        let seen = seen(&[("queue-depth", "", f64::NAN), ("queue-depth", "a", 1.0)]);
+        assert_eq!(present(&seen, 0, "queue-depth"), None);
     }
 
     #[test]

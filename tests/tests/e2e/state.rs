@@ -1,6 +1,7 @@
 //! The state directory: one daemon at a time, broken files, and a disk without room.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,6 +64,21 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    /// Leaves not a page free; the file that fills it.
+    fn fill(&self) -> PathBuf {
+        let filler = self.0.join("filler");
+        let mut bytes = 2 << 20;
+        while bytes >= 512 {
+            let mut file = fs::File::options().create(true).append(true).open(&filler).unwrap();
+            if file.write_all(&vec![0; bytes]).is_err() {
+                bytes /= 2;
+            }
+        }
+        filler
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily: whatever still has a file open keeps it until it ends.
@@ -83,16 +99,7 @@ fn a_full_disk_is_said_and_the_loop_goes_on_and_what_was_not_written_is_written_
     daemon.use_state_folder(&disk.0.join("state"));
     daemon.start();
     daemon.until_pool("default/chat", "some decisions", |pool| pool.desired > 2);
-    let filler = disk.0.join("filler");
-    let mut bytes = 2 << 20;
-    // As much as fits, to the last page.
-    while bytes >= 512 {
-        use std::io::Write as _;
-        let mut file = fs::File::options().create(true).append(true).open(&filler).unwrap();
-        if file.write_all(&vec![0; bytes]).is_err() {
-            bytes /= 2;
-        }
-    }
+    let filler = disk.fill();
     daemon.until_logged(&["cannot be written"]);
     let before = daemon.pool("default/chat").desired;
     daemon.until_pool("default/chat", "it goes on", |pool| pool.desired > before + 3);
@@ -106,4 +113,41 @@ fn a_full_disk_is_said_and_the_loop_goes_on_and_what_was_not_written_is_written_
     // The daemon was killed without a warning: the last tick's write may have been on its way.
     assert!(now + 2 >= counted, "the state went back from {counted} to {now}");
     drop(daemon);
+}
+
+#[test]
+fn a_daemon_that_starts_on_a_full_disk_remembers_what_was_written() {
+    let name = "a_daemon_that_starts_on_a_full_disk_remembers_what_was_written";
+    for kill in [false, true] {
+        let mut daemon = counting();
+        let Some(disk) = SmallDisk::mount(&daemon.folder().join("disk")) else {
+            return place::skip(name, "this user may not mount a tmpfs");
+        };
+        daemon.use_state_folder(&disk.0.join("state"));
+        daemon.start();
+        daemon.until_pool("default/chat", "some decisions", |pool| pool.desired > 2);
+        assert_eq!(daemon.verb(&["pause", "default/chat", "--for", "1h", "--reason", "a test"]).code, Some(0));
+        let held = daemon.until_decided("default/chat", "it is paused", |d| !d.bites("pause").is_empty());
+        let counted = held.proposal("counter", "default").unwrap();
+        // What was decided before this is in the file, or in its log.
+        daemon.until_decided("default/chat", "two more", |d| d.proposal("counter", "default") > Some(counted + 2));
+        if kill {
+            daemon.kill();
+        } else {
+            daemon.stop();
+        }
+        let filler = disk.fill();
+        daemon.start();
+        daemon.until_logged(&["cannot be written"]);
+        for _ in 0..2 {
+            let now = daemon.until_decided("default/chat", "it is still paused", |d| !d.bites("pause").is_empty());
+            assert!(now.proposal("counter", "default") >= Some(counted), "{now:#?}");
+            // And it is not written over once there is room.
+            let _ = fs::remove_file(&filler);
+            daemon
+                .until_decided("default/chat", "it goes on", |d| d.proposal("counter", "default") > Some(counted + 6));
+            daemon.kill();
+            daemon.start();
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! `check`: everything that `run` would refuse, without starting anything.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use trimtab_live::daemon;
 use trimtab_live::manifest;
 use trimtab_live::modules::{Modules, ModulesConfig, State};
 use trimtab_live::stages;
@@ -31,6 +33,9 @@ pub(crate) struct Args {
     /// Directories of policy modules; of several the later wins
     #[arg(long, value_name = "DIR", default_value = "./policies.d")]
     policies: Vec<PathBuf>,
+    /// The admin port of the daemon that will run them, which no manifest may name
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9470")]
+    listen: SocketAddr,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -52,6 +57,7 @@ impl Args {
             });
         }
         for scaler in &scalers {
+            found.extend(problems(&daemon::own_addresses(scaler, Some(self.listen))));
             found.extend(problems(&stages::check(scaler, &snapshot).1));
         }
         let code = if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };

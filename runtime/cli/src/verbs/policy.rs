@@ -11,11 +11,12 @@ mod list;
 mod new;
 mod toolchain;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use trimtab_sandbox::{Admitted, Allocator, Refusal, Sandbox, SandboxConfig};
+use trimtab_sandbox::{Admitted, Allocator, Limits, Refusal, Sandbox, SandboxConfig};
 
 use crate::bundled;
 use crate::failure::{Failure, Problem};
@@ -109,7 +110,17 @@ fn find(module: &Path) -> anyhow::Result<Found> {
 
 fn read(path: &Path) -> anyhow::Result<Found> {
     let place = path.display().to_string();
-    match std::fs::read(path) {
+    let read = || {
+        // A pipe would wait for a writer, and a device may have no end.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        let mut bytes = Vec::new();
+        let most = Limits::default().module_bytes as u64 + 1;
+        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
         Ok(bytes) => Ok(Found { place, bytes }),
         Err(e) => Err(Failure::new(place, format!("cannot read the module: {e}"), "name a readable .wasm file").into()),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use trimtab_control::config::WorkloadConfig;
 use trimtab_control::decision::{Action, Outcome, OutcomeState};
 
 use super::held::Held;
@@ -34,9 +35,10 @@ struct Slot {
     news: Notify,
 }
 
-/// An action, and the fence it was decided under.
+/// An action, when it was handed over, and the fence it was decided under.
 struct Order {
     action: Action,
+    at: Instant,
     fence: u64,
 }
 
@@ -55,7 +57,7 @@ impl Executor {
 
     /// Hands over the newest decision. What was waiting is superseded: its outcome.
     pub(super) fn submit(&self, action: Action, fence: u64) -> Option<Outcome> {
-        let before = self.slot.replace(Some(Order { action, fence }));
+        let before = self.slot.replace(Some(Order { action, at: Instant::now(), fence }));
         self.slot.news.notify_one();
         before.map(|order| outcome(&order.action, OutcomeState::Superseded, "a newer decision took its place"))
     }
@@ -67,28 +69,39 @@ async fn run(target: Arc<dyn Target>, held: Arc<Held>, outcomes: mpsc::Sender<Ou
     loop {
         // While it waits, a newer decision may take the place of the one that waits with it.
         tokio::time::sleep_until(not_before).await;
-        let Some(Order { action, fence }) = slot.replace(None) else {
+        let Some(Order { action, at, fence }) = slot.replace(None) else {
             slot.news.notified().await;
             continue;
         };
         // The decision outlives this process before anyone acts on it.
         let _ = tokio::time::timeout(DISK_PATIENCE, held.store.flush()).await;
-        let outcome = if fence == held.fence() {
-            ask(&*target, &action).await
+        let outcome = if fence != held.fence() {
+            let why = "a module, the configuration or an order changed before it was asked";
+            outcome(&action, OutcomeState::Dropped, why)
+        } else if at.elapsed() > held.with(|controller| freshness(controller.config())) {
+            outcome(&action, OutcomeState::Dropped, "it waited for too long: what is known by now decides anew")
         } else {
-            outcome(
-                &action,
-                OutcomeState::Dropped,
-                "a module, the configuration or an order changed before it was asked",
-            )
+            ask(&*target, &action).await
         };
-        failures = if outcome.state == OutcomeState::Failed { failures + 1 } else { 0 };
-        let pause = BACK_OFF.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(BACK_OFF_MAX);
-        not_before = if failures == 0 { Instant::now() } else { Instant::now() + pause };
+        match outcome.state {
+            OutcomeState::Failed => {
+                let pause = BACK_OFF.saturating_mul(1 << failures.min(5)).min(BACK_OFF_MAX);
+                not_before = Instant::now() + pause;
+                failures += 1;
+            }
+            // Nothing was asked, so nothing new is known of the target.
+            OutcomeState::Dropped => {}
+            _ => failures = 0,
+        }
         if outcomes.send(outcome).await.is_err() {
             return;
         }
     }
+}
+
+/// How long a decision may wait: what it was decided on grows old, and may since be missing.
+fn freshness(config: &WorkloadConfig) -> Duration {
+    2 * Duration::from_millis(config.interval.0)
 }
 
 async fn ask(target: &dyn Target, action: &Action) -> Outcome {

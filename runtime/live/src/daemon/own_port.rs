@@ -13,7 +13,7 @@ use crate::source::SourceSpec;
 use crate::target::TargetSpec;
 
 /// One problem for each address of a workload that is the admin port.
-pub(super) fn problems(scaler: &Scaler, listen: Option<SocketAddr>) -> Vec<Problem> {
+pub fn problems(scaler: &Scaler, listen: Option<SocketAddr>) -> Vec<Problem> {
     let Some(listen) = listen.filter(|listen| listen.port() != 0) else { return Vec::new() };
     let mut named: Vec<(String, Place)> = Vec::new();
     for (source, place) in &scaler.sources {
@@ -48,8 +48,8 @@ fn is_own(url: &str, listen: SocketAddr) -> bool {
     if uri.port_u16().unwrap_or(default) != listen.port() {
         return false;
     }
-    let host = uri.host().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
-    match host.parse::<IpAddr>() {
+    let host = uri.host().unwrap_or("").trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(address) => address == listen.ip() || address.is_loopback() || address.is_unspecified(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
@@ -62,8 +62,14 @@ mod tests {
     #[test]
     fn only_this_host_and_this_port() {
         let listen = SocketAddr::from(([127, 0, 0, 1], 9470));
-        for own in ["http://127.0.0.1:9470/x", "http://localhost:9470", "http://[::1]:9470/", "http://0.0.0.0:9470/v1"]
-        {
+        for own in [
+            "http://127.0.0.1:9470/x",
+            "http://localhost:9470",
+            "http://localhost.:9470",
+            "http://[::1]:9470/",
+            "http://[::ffff:127.0.0.1]:9470/",
+            "http://0.0.0.0:9470/v1",
+        ] {
             assert!(is_own(own, listen), "{own}");
         }
         for other in ["http://127.0.0.1:9471/", "http://10.0.0.1:9470/", "http://localhost/", "http://example.org:9470"]

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use trimtab_control::config::WorkloadConfig;
 use trimtab_control::policy::MetricNeed;
 use trimtab_control::time::Span;
 
@@ -35,14 +34,14 @@ pub(super) struct Due {
 
 impl Schedule {
     /// The first tick is due at once.
-    pub(super) fn new(config: &WorkloadConfig, needs: &[MetricNeed], now: Instant) -> Schedule {
-        let (interval, sampling) = periods(config, needs);
+    pub(super) fn new(interval: Span, needs: &[MetricNeed], now: Instant) -> Schedule {
+        let (interval, sampling) = periods(interval, needs);
         Schedule { interval, sampling, tick: now, extra: None, sample: now + sampling }
     }
 
     /// Another interval, or other needs. The grid stays where the interval does.
-    pub(super) fn settle(&mut self, config: &WorkloadConfig, needs: &[MetricNeed], now: Instant) {
-        let (interval, sampling) = periods(config, needs);
+    pub(super) fn settle(&mut self, interval: Span, needs: &[MetricNeed], now: Instant) {
+        let (interval, sampling) = periods(interval, needs);
         if interval != self.interval {
             self.tick = now + interval;
         }
@@ -80,16 +79,17 @@ impl Schedule {
 
     /// The tick that was due then has ended: the number of ticks that were missed meanwhile.
     pub(super) fn ticked(&mut self, due: Instant, now: Instant) -> u64 {
+        // One that was asked for meanwhile stays.
+        self.extra.take_if(|extra| *extra <= due);
         if due < self.tick {
-            // It was an extra one; the grid is as it was.
-            self.extra.take_if(|extra| *extra <= due);
             return 0;
         }
-        self.extra = None;
-        let behind = now.saturating_duration_since(due).as_nanos() / self.interval.as_nanos();
-        let behind = u32::try_from(behind).unwrap_or(u32::MAX - 1);
-        self.tick += self.interval * (behind + 1);
-        u64::from(behind)
+        self.tick += self.interval;
+        // The next one may still start, however late, unless the one after it is due as well.
+        let missed = now.saturating_duration_since(self.tick).as_nanos() / self.interval.as_nanos();
+        let missed = u32::try_from(missed).unwrap_or(u32::MAX);
+        self.tick += self.interval * missed;
+        u64::from(missed)
     }
 
     /// A tick sooner than the grid's next.
@@ -104,8 +104,63 @@ impl Schedule {
 }
 
 /// The interval, and how often to read: the smaller of the interval and the smallest step asked for, at least 1 s.
-fn periods(config: &WorkloadConfig, needs: &[MetricNeed]) -> (Duration, Duration) {
+fn periods(interval: Span, needs: &[MetricNeed]) -> (Duration, Duration) {
     let steps = needs.iter().map(|need| need.step).filter(|step| *step > Span(0));
-    let sampling = steps.chain([config.interval]).min().unwrap_or(config.interval).max(SHORTEST);
-    (Duration::from_millis(config.interval.0), Duration::from_millis(sampling.0))
+    let sampling = steps.chain([interval]).min().unwrap_or(interval).max(SHORTEST);
+    (Duration::from_millis(interval.0), Duration::from_millis(sampling.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn schedule(now: Instant, interval: u64, step: u64) -> Schedule {
+        let need = MetricNeed {
+            signal: "queue-depth".into(),
+            by: Vec::new(),
+            within: String::new(),
+            across: String::new(),
+            step: Span(step),
+            window: Span(0),
+            required: false,
+        };
+        Schedule::new(Span(interval), &[need], now)
+    }
+
+    #[test]
+    fn a_tick_that_took_long_delays_the_next_and_those_after_it_were_missed() {
+        let start = Instant::now();
+        let mut schedule = schedule(start, 1000, 0);
+        assert_eq!(schedule.ticked(start, start + SECOND / 10), 0);
+        assert_eq!(schedule.next(), Due { at: start + SECOND, tick: true });
+        // The next was due a moment ago: it starts late, and none was missed.
+        assert_eq!(schedule.ticked(start + SECOND, start + SECOND * 21 / 10), 0);
+        assert_eq!(schedule.next().at, start + SECOND * 2);
+        assert_eq!(schedule.ticked(start + SECOND * 2, start + SECOND * 45 / 10), 1);
+        assert_eq!(schedule.next().at, start + SECOND * 4);
+        assert_eq!(schedule.ticked(start + SECOND * 4, start + SECOND * 10), 5);
+        assert_eq!(schedule.next().at, start + SECOND * 10);
+    }
+
+    #[test]
+    fn a_recheck_that_a_tick_asked_for_comes_between_two_of_the_grid() {
+        let start = Instant::now();
+        let mut schedule = schedule(start, 10_000, 0);
+        schedule.recheck(start + SECOND * 3);
+        schedule.recheck(start + SECOND * 2);
+        assert_eq!(schedule.ticked(start, start), 0);
+        assert_eq!(schedule.next(), Due { at: start + SECOND * 2, tick: true });
+        assert_eq!(schedule.ticked(start + SECOND * 2, start + SECOND * 2), 0);
+        assert_eq!(schedule.next(), Due { at: start + SECOND * 10, tick: true });
+    }
+
+    #[test]
+    fn a_finer_step_is_sampled_between_ticks() {
+        let start = Instant::now();
+        let mut schedule = schedule(start, 15_000, 5000);
+        assert_eq!(schedule.ticked(start, start), 0);
+        assert_eq!(schedule.next(), Due { at: start + SECOND * 5, tick: false });
+    }
 }

@@ -65,6 +65,8 @@ struct Known {
     wish: Wish,
     signature: Signature,
     view: StageView,
+    /// The digest that serves.
+    serving: Option<String>,
 }
 
 /// The candidates of a name and what is wrong with its file.
@@ -234,25 +236,30 @@ impl Steward {
                 }
             }
             self.tell(fit);
-            let serving = fit.serves.as_ref().map(|(admitted, _)| admitted.digest().to_owned());
             let view = StageView { key: fit.key.clone(), source: origin(fit, snapshot) };
-            self.known.insert((wish.stage.clone(), wish.slot), Known { wish: wish.clone(), signature, view });
+            let serving = fit.serves.as_ref().map(|(admitted, _)| admitted.digest().to_owned());
+            self.known.insert((wish.stage.clone(), wish.slot), Known { wish: wish.clone(), signature, view, serving });
             installs.push(Install {
                 stage: wish.stage.clone(),
                 slot: wish.slot,
                 module: fit.module(|admitted| self.measured(admitted, &wish.module.policy)),
                 refused: fit.refusal.as_ref().map(fault),
             });
-            if let Some(digest) = serving {
-                self.held.metrics.policy_serving(&self.held.id.namespace, &wish.module.policy, &digest);
-            }
         }
+        self.tell_serving();
         let stage_views = scaler.config.stages.iter().map(|stage| {
             let known = self.known.get(&(stage.name.clone(), Slot::Stage));
             known.map_or(StageView { key: None, source: None }, |known| known.view.clone())
         });
         self.held.set_stages(stage_views.collect());
         installs
+    }
+
+    /// Which versions serve, for the metrics. Fits of a part of the stages leave the others as they were.
+    fn tell_serving(&self) {
+        let known = self.known.values();
+        let serving = known.filter_map(|known| Some((known.wish.module.policy.clone(), known.serving.clone()?)));
+        self.held.metrics.policies_serving(&self.held.id, serving.collect());
     }
 
     /// One line and one count for each new refusal.

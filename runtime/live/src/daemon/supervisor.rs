@@ -31,6 +31,8 @@ const DEBOUNCE: Duration = Duration::from_millis(150);
 const DEBOUNCE_MAX: Duration = Duration::from_secs(1);
 /// Looking without an event.
 const RESCAN: Duration = Duration::from_secs(15);
+/// A wall clock that moved by so many milliseconds was set.
+const CLOCK_JUMP: i64 = 10_000;
 /// Orders that wait for a workload.
 const ORDERS: usize = 16;
 /// All workloads end within this, or are left to the end of the process.
@@ -60,6 +62,8 @@ pub(super) struct Supervisor {
     /// What the last reload found wrong.
     wrong: Vec<Problem>,
     disk: Option<String>,
+    /// Of the wall clock, as it was said last, milliseconds.
+    drift: i64,
 }
 
 impl Supervisor {
@@ -81,6 +85,7 @@ impl Supervisor {
             refused: BTreeMap::new(),
             wrong: Vec::new(),
             disk: None,
+            drift: 0,
         }
     }
 
@@ -137,6 +142,7 @@ impl Supervisor {
             Hints::new(move || hint.notify_one())
         };
         self.watch(&mut hints);
+        self.publish_problems();
         let mut modules = self.shared.modules.changes();
         let mut rescan = interval_at(Instant::now() + RESCAN, RESCAN);
         rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,7 +166,10 @@ impl Supervisor {
                     }
                     self.publish_problems();
                 }
-                _ = disk.tick() => self.watch_disk(),
+                _ = disk.tick() => {
+                    self.watch_disk();
+                    self.watch_clock();
+                }
             }
         }
         self.end_all(stop_replicas).await;
@@ -285,10 +294,29 @@ impl Supervisor {
         }
     }
 
+    /// Says that somebody set the machine's clock: nothing follows from it, but times in logs will not fit together.
+    fn watch_clock(&mut self) {
+        let drift = self.common.environment.clock.drift();
+        if (drift - self.drift).abs() >= CLOCK_JUMP {
+            tracing::warn!(
+                ahead_ms = drift,
+                "the machine's clock was set; decisions follow a clock that does not jump and comes round to it slowly"
+            );
+            self.drift = drift;
+        }
+    }
+
     fn publish_problems(&self) {
         let mut problems = self.wrong.clone();
         problems.extend(self.waiting.values().flat_map(|(_, problems)| problems.iter().cloned()));
         problems.extend(self.refused.values().flatten().cloned());
+        let unattended = self.common.environment.processes.unattended();
+        problems.extend(unattended.into_iter().map(|(pool, count)| Problem {
+            place: Place::file(&self.common.environment.store.directory().to_string_lossy()),
+            stage: Step::State,
+            message: format!("{count} replica(s) of {pool} run, and no manifest looks after them"),
+            hint: "bring the document back, end them by hand, or end the daemon started with --stop-replicas".into(),
+        }));
         problems.extend(self.disk.iter().map(|error| Problem {
             place: Place::file(&self.common.environment.store.directory().to_string_lossy()),
             stage: Step::State,

@@ -70,7 +70,7 @@ impl Workload {
     ) {
         let (report_outcome, outcomes) = mpsc::channel(INBOX);
         let wiring = Wiring::connect(&scaler, &held, &common.environment, &report_outcome);
-        let schedule = Schedule::new(&scaler.config, &held.with(|c| c.needs()), Instant::now());
+        let schedule = Schedule::new(scaler.config.interval, &held.with(|c| c.needs()), Instant::now());
         let mut workload =
             Workload { held, common, scaler, wiring, schedule, orders, events, outcomes, report_outcome };
         workload.settle();
@@ -91,6 +91,9 @@ impl Workload {
                         self.tick(due.at).await;
                     } else {
                         self.sample(due.at).await;
+                        // Taken in now: the next round would take their place.
+                        let (intake, now) = (self.intake(), self.held.clock.now());
+                        self.held.with(|controller| controller.observe(intake, now));
                     }
                 }
             }
@@ -228,7 +231,7 @@ impl Workload {
                 let _ = done.send(());
             }
             Event::Swapped => {
-                self.schedule.settle(&self.scaler.config, &self.held.with(|c| c.needs()), Instant::now());
+                self.schedule.settle(self.scaler.config.interval, &self.held.with(|c| c.needs()), Instant::now());
                 self.settle();
             }
         }
@@ -248,7 +251,7 @@ impl Workload {
         let gone = self.wiring.reconnect(&scaler, &self.held, &self.common.environment, &self.report_outcome);
         self.held.with(|controller| gone.iter().for_each(|pool| controller.let_go(pool)));
         self.scaler = scaler;
-        self.schedule.settle(&self.scaler.config, &self.held.with(|c| c.needs()), Instant::now());
+        self.schedule.settle(self.scaler.config.interval, &self.held.with(|c| c.needs()), Instant::now());
         self.settle();
         self.schedule.at_once(Instant::now());
         self.held.publish();

@@ -31,6 +31,9 @@ impl Written for Url {
             let Ok(uri) = text.parse::<Uri>() else { return wrong("it cannot be parsed") };
             match (uri.scheme_str(), uri.authority()) {
                 _ if text.contains('#') => wrong("a fragment has no meaning here"),
+                (_, Some(host)) if host.port_u16().is_none() && host.as_str() != host.host() => {
+                    wrong("its port is no number from 0 to 65535")
+                }
                 (Some("http" | "https"), Some(host)) if !host.host().is_empty() => Ok(Url(text.to_owned())),
                 _ => wrong("it does not begin with http:// or https:// and a host"),
             }

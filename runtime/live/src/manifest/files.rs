@@ -23,7 +23,7 @@ pub(super) struct Listing {
     /// Folders without a manifest, or that could not be looked at.
     pub(super) problems: Vec<Problem>,
     /// The latter.
-    pub(super) folders_unclear: Vec<PathBuf>,
+    pub(super) unclear: Vec<PathBuf>,
 }
 
 pub(super) fn list(paths: &[PathBuf]) -> Listing {
@@ -47,7 +47,7 @@ pub(super) fn list(paths: &[PathBuf]) -> Listing {
             Err(error) => (format!("cannot be read: {error}"), "check the path and its permissions"),
         };
         list.problems.push(problem(path, message, hint));
-        list.folders_unclear.push(path.clone());
+        list.unclear.push(path.clone());
     }
     let mut seen = std::collections::BTreeSet::new();
     list.files.retain(|file| seen.insert(file.clone()));

@@ -114,7 +114,11 @@ impl fmt::Display for Problem {
 
 /// `text` between back-quotes, control characters escaped, cut after 60 characters.
 pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::from("`");
+    format!("`{}`", escaped(text))
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
     for (n, c) in text.chars().enumerate() {
         if n == QUOTED {
             out.push('…');
@@ -122,7 +126,6 @@ pub(super) fn quoted(text: &str) -> String {
         }
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
     }
-    out.push('`');
     out
 }
 
@@ -163,7 +166,8 @@ impl Report {
 
     /// Reads a part of the field being read: `key` is a field's name, or `[3]` in a list.
     pub(super) fn within<R>(&mut self, key: &str, read: impl FnOnce(&mut Report) -> R) -> R {
-        self.path.push(key.to_owned());
+        // In settings of a policy the key is whatever somebody wrote.
+        self.path.push(escaped(key));
         let result = read(self);
         self.path.pop();
         result

@@ -51,8 +51,6 @@ impl Standing {
     pub fn refresh(&mut self, loaded: Loaded) -> Changes {
         let mut changes = Changes { problems: loaded.problems(&self.owners()), ..Changes::default() };
         let owners = loaded.owners(&self.owners());
-        let unclear: BTreeSet<PathBuf> = loaded.unclear.iter().cloned().collect();
-        let folders_unclear = loaded.folders_unclear;
         let mut seen = BTreeSet::new();
         for document in loaded.documents {
             let Some(id) = document.id else { continue };
@@ -71,9 +69,7 @@ impl Standing {
             self.held.insert(id, Held { file: document.file, scaler });
         }
         self.held.retain(|id, held| {
-            let stays = seen.contains(id)
-                || unclear.contains(&held.file)
-                || folders_unclear.iter().any(|folder| held.file.starts_with(folder));
+            let stays = seen.contains(id) || loaded.unclear.iter().any(|path| held.file.starts_with(path));
             if !stays {
                 changes.ended.push(id.clone());
             }

@@ -102,6 +102,14 @@ fn spec_holds(spec: &Spec, _: Spot, report: &mut Report) {
     report.within("pools", |report| unique(pools, "pools", report));
     let stages = spec.policies.value.0.iter().map(|stage| (stage.name.value.0.as_str(), stage.name.spot));
     report.within("policies", |report| unique(stages, "stages", report));
+    if let Some(stale) = &spec.guardrails.stale_after
+        && stale.value.0 < spec.interval.value.0
+    {
+        let what = format!("staleAfter {} is less than interval {}", stale.value.0, spec.interval.value.0);
+        report.within("guardrails", |report| {
+            report.field(stale.spot, what, "every reading would be stale at the next decision: raise staleAfter");
+        });
+    }
 }
 
 words! {

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -10,6 +11,10 @@ fn chat() -> WorkloadId {
 }
 
 /// One of everything.
+fn serving(policies: &[(&str, &str)]) -> BTreeSet<(String, String)> {
+    policies.iter().map(|(policy, digest)| ((*policy).to_owned(), (*digest).to_owned())).collect()
+}
+
 fn busy() -> Metrics {
     let metrics = Metrics::new();
     let (id, ms) = (chat(), Duration::from_millis);
@@ -18,7 +23,7 @@ fn busy() -> Metrics {
     metrics.policy_call("team-a", "queue-depth", "ok", Duration::from_micros(80));
     metrics.policy_call("", "queue-depth", "trap", ms(2));
     metrics.policy_load("", "queue-depth", "compile", "failed");
-    metrics.policy_serving("", "queue-depth", "sha256:aa");
+    metrics.policies_serving(&id, serving(&[("queue-depth", "sha256:aa")]));
     metrics.replicas(&id, "default", &[("ready", 2), ("starting", 1)]);
     metrics.signal_age(&id, "queue-depth", Some(1.5));
     metrics.scraped("vllm", ms(12), None);
@@ -42,7 +47,7 @@ fn every_family_has_its_name_and_labels() {
         r#"trimtab_policy_call_duration_seconds_count{tenant="team-a",policy="queue-depth"} 1"#,
         r#"trimtab_policy_calls_total{tenant="",policy="queue-depth",outcome="trap"} 1"#,
         r#"trimtab_policy_loads_total{tenant="",policy="queue-depth",stage="compile",result="failed"} 1"#,
-        r#"trimtab_policy_info{tenant="",policy="queue-depth",digest="sha256:aa"} 1"#,
+        r#"trimtab_policy_info{tenant="team-a",policy="queue-depth",digest="sha256:aa"} 1"#,
         r#"trimtab_replicas{namespace="team-a",workload="chat",pool="default",state="ready"} 2"#,
         r#"trimtab_signal_age_seconds{namespace="team-a",workload="chat",signal="queue-depth"} 1.5"#,
         r#"trimtab_scrape_duration_seconds_bucket{le="+Inf",source="vllm"} 2"#,
@@ -121,18 +126,20 @@ fn what_ended_leaves_no_series() {
 }
 
 #[test]
-fn one_version_of_a_policy_serves() {
+fn every_version_that_serves_somebody_is_shown() {
     let metrics = busy();
-    metrics.policy_serving("", "queue-depth", "sha256:bb");
-    metrics.policy_serving("", "cooldown", "sha256:cc");
+    let other = WorkloadId { namespace: "team-a".into(), name: "chat-2".into() };
     let digests = |metrics: &Metrics| {
         let page = metrics.encode(Format::Prometheus);
         let lines = page.lines().filter(|l| l.starts_with("trimtab_policy_info{"));
         lines.map(|l| l.split("digest=").nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
+    metrics.policies_serving(&other, serving(&[("queue-depth", "sha256:bb"), ("cooldown", "sha256:cc")]));
+    assert_eq!(digests(&metrics), [r#""sha256:cc"} 1"#, r#""sha256:aa"} 1"#, r#""sha256:bb"} 1"#]);
+    metrics.policies_serving(&chat(), serving(&[("queue-depth", "sha256:bb")]));
     assert_eq!(digests(&metrics), [r#""sha256:cc"} 1"#, r#""sha256:bb"} 1"#]);
-    metrics.policy_serving("", "queue-depth", "");
-    assert_eq!(digests(&metrics), [r#""sha256:cc"} 1"#]);
+    metrics.forget(&other);
+    assert_eq!(digests(&metrics), [r#""sha256:bb"} 1"#]);
 }
 
 #[test]

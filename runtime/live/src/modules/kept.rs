@@ -50,7 +50,11 @@ impl Kept {
     pub(super) fn load(&self) -> io::Result<Vec<KeptName>> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         match fs::read(folder.join("index.json")) {
-            Ok(text) => Ok(serde_json::from_slice(&text)?),
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+                // The next one is written in its place: whoever wants to know finds this one beside it.
+                let _ = fs::rename(folder.join("index.json"), folder.join("index.json.broken"));
+                error.into()
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -33,11 +34,14 @@ pub(super) struct Loader {
     bundled: BTreeMap<&'static str, Candidate>,
     names: BTreeMap<Key, Name>,
     failed: BTreeMap<String, Refusal>,
+    /// Kept, and not good now.
+    unrestored: Vec<KeptName>,
     /// Admitted before it was known whether they are what is meant to lie there.
     ahead: Vec<Admitted>,
     dirty: bool,
     current: Arc<ArcSwap<Snapshot>>,
     revision: watch::Sender<u64>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Loader {
@@ -46,6 +50,7 @@ impl Loader {
         sandbox: Sandbox,
         current: Arc<ArcSwap<Snapshot>>,
         revision: watch::Sender<u64>,
+        stop: Arc<AtomicBool>,
     ) -> Self {
         let kept = Kept::new(config.state.as_deref());
         let bundled = config.bundled.iter().map(|(name, bytes)| (*name, Candidate::bundled(bytes, &sandbox))).collect();
@@ -56,10 +61,12 @@ impl Loader {
             bundled,
             names: BTreeMap::new(),
             failed: BTreeMap::new(),
+            unrestored: Vec::new(),
             ahead: Vec::new(),
             dirty: true,
             current,
             revision,
+            stop,
         }
     }
 
@@ -94,7 +101,11 @@ impl Loader {
                     let versions = &mut self.names.entry(key.clone()).or_default().versions;
                     versions.push(Version { admitted, root: version.root.clone() });
                 }
-                Err(message) => self.tell(&key, "keep", "unreadable", &version.digest, message),
+                Err(message) => {
+                    self.tell(&key, "keep", "unreadable", &version.digest, message);
+                    // Perhaps another start can: it stays kept.
+                    self.unrestored.push(KeptName { versions: vec![version.clone()], ..name.clone() });
+                }
             }
         }
     }
@@ -103,6 +114,9 @@ impl Loader {
     pub(super) fn reconcile(&mut self) {
         let found = scan(&self.config.dirs);
         for (key, file) in &found {
+            if self.stopping() {
+                return;
+            }
             self.look(key, file);
         }
         let gone: Vec<Key> = self.names.keys().filter(|key| !found.contains_key(key)).cloned().collect();
@@ -117,9 +131,14 @@ impl Loader {
     /// afterwards, so that the look after the storm compiles nothing. Says nothing, and changes nothing that serves.
     pub(super) fn look_ahead(&mut self) {
         for (key, found) in scan(&self.config.dirs) {
-            let seen = self.names.get(&key).and_then(|name| name.seen.as_ref());
-            if seen.is_some_and(|seen| seen.is(&found, Stamp::of(&found.path))) {
+            let name = self.names.get(&key);
+            let seen = name.and_then(|name| name.seen.as_ref());
+            let known = seen.is_some_and(|seen| seen.is(&found, Stamp::of(&found.path)));
+            if known || name.is_some_and(|name| self.was_hidden(name, &found)) {
                 continue;
+            }
+            if self.stopping() {
+                return;
             }
             let root = &self.config.dirs[found.root];
             if let Ok(contents) = file::read(root, &found.path, self.sandbox.limits().module_bytes)
@@ -148,14 +167,23 @@ impl Loader {
         }
     }
 
+    /// The file that won is gone, and this is one that it hid: it must not take over by itself.
+    fn was_hidden(&self, name: &Name, found: &Found) -> bool {
+        let origin = name.versions.first().and_then(|v| self.config.dirs.iter().position(|dir| *dir == v.root));
+        origin.is_some_and(|origin| found.root < origin)
+    }
+
+    /// The daemon ends: what was not begun is not begun any more.
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// The file that wins a name.
     fn look(&mut self, key: &Key, found: &Found) {
-        let name = self.names.entry(key.clone()).or_default();
-        let origin = name.versions.first().and_then(|v| self.config.dirs.iter().position(|dir| *dir == v.root));
-        if origin.is_some_and(|origin| found.root < origin) {
-            // The file that won is gone; the one it hid must not take over by itself.
+        if self.names.get(key).is_some_and(|name| self.was_hidden(name, found)) {
             return self.missing(key);
         }
+        let name = self.names.entry(key.clone()).or_default();
         let stamp = Stamp::of(&found.path);
         let due = |seen: &Seen| seen.again.is_some_and(|again| Instant::now() >= again);
         if name.seen.as_ref().is_some_and(|seen| seen.is(found, stamp) && !due(seen)) {
@@ -272,7 +300,9 @@ impl Loader {
     fn forget(&mut self, name: &str, tenant: Option<&str>) -> bool {
         let matches = |key: &Key| key.name == name && (tenant.is_none() || key.tenant.as_deref() == tenant);
         let forgotten: Vec<Key> = self.names.keys().filter(|key| matches(key)).cloned().collect();
-        self.names.retain(|key, _| !matches(key));
+        // What workloads made of versions that come back is not told again.
+        self.names.iter_mut().filter(|(key, _)| matches(key)).for_each(|(_, name)| name.forget());
+        self.unrestored.retain(|kept| !matches(&kept.key()));
         self.failed.clear();
         for key in &forgotten {
             self.tell(key, "forget", "ok", "", "forgotten".to_owned());
@@ -314,6 +344,7 @@ impl Loader {
                     .map(|v| KeptVersion { digest: v.admitted.digest().to_owned(), root: v.root.clone() })
                     .collect(),
             })
+            .chain(self.unrestored.iter().cloned())
             .collect();
         let versions = || self.names.values().flat_map(|name| &name.versions);
         let bytes_of =

@@ -80,6 +80,11 @@ impl Verdict {
 }
 
 impl Name {
+    /// Drops the versions, and what is known of the file.
+    pub(super) fn forget(&mut self) {
+        *self = Name { verdicts: std::mem::take(&mut self.verdicts), ..Name::default() };
+    }
+
     /// Drops versions too old to matter, but none that a workload runs.
     pub(super) fn prune(&mut self) {
         let taken: Vec<&String> = self.verdicts.values().filter_map(|verdict| verdict.taken.as_ref()).collect();

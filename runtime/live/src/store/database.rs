@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, params};
 use trimtab_control::config::WorkloadId;
 use trimtab_control::saved::{SavedState, Slot};
 use trimtab_control::time::Time;
@@ -76,8 +76,9 @@ impl From<rusqlite::Error> for OpenFailure {
 }
 
 impl Database {
-    /// Opens the file and reads it whole. A broken file is moved aside; one that cannot be opened now (a full disk) holds
-    /// nothing, and is tried again at each write. Either is told beside the result.
+    /// Opens the file and reads it whole. A broken file is moved aside; one that can only be read now (a full disk) is
+    /// read, and opened again at each write. Either is told beside the result. One that is there and cannot be read is an
+    /// error: to go on without it would be to forget cooldowns and replicas, and to write over it later.
     pub(super) fn open(file: &Path) -> Result<(Database, Held, Option<StoreError>), StoreError> {
         let read = connect(file).and_then(|connection| Ok((read_all(&connection)?, connection)));
         let (connection, held, repaired) = match read {
@@ -89,7 +90,12 @@ impl Database {
                 let told = move_aside(file, &error);
                 (connect(file).ok(), Held::default(), Some(told))
             }
-            Err(OpenFailure::Sqlite(error)) => (None, Held::default(), Some(unwritable(file, &error))),
+            Err(OpenFailure::Sqlite(error)) => {
+                let there = std::fs::metadata(file).is_ok_and(|found| found.len() > 0);
+                let held = if there { read_only(file) } else { Ok(Held::default()) };
+                let unread = |e: rusqlite::Error| StoreError::Unopened { place: file.into(), message: e.to_string() };
+                (None, held.map_err(unread)?, Some(unwritable(file, &error)))
+            }
         };
         Ok((Database { file: file.into(), connection, opened: which(file) }, held, repaired))
     }
@@ -178,6 +184,18 @@ fn connect(file: &Path) -> Result<Connection, OpenFailure> {
     Ok(connection)
 }
 
+/// Reads a file that nothing can be written beside. A log of writes that it may have needs its index, which may not be
+/// there; where there is no such log, SQLite is told that it needs none.
+fn read_only(file: &Path) -> rusqlite::Result<Held> {
+    let log = std::fs::metadata(beside(file, "-wal")).map_or(0, |found| found.len());
+    let escaped = file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let immutable = if log == 0 { "&immutable=1" } else { "" };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:{escaped}?mode=ro{immutable}"), flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    read_all(&connection)
+}
+
 fn write_workload(transaction: &Transaction<'_>, id: &WorkloadId, kept: Option<&Kept>) -> rusqlite::Result<()> {
     let (namespace, name) = (&id.namespace, &id.name);
     transaction
@@ -243,8 +261,7 @@ fn read_all(connection: &Connection) -> rusqlite::Result<Held> {
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let kind: String = row.get(0)?;
-        let kinds: BTreeSet<Record> =
-            [Record::Pool, Record::Replica, Record::Webhook, Record::DryRun, Record::Module].into();
+        let kinds: BTreeSet<Record> = [Record::Pool, Record::Replica, Record::Webhook, Record::DryRun].into();
         if let Some(kind) = kinds.into_iter().find(|k| k.as_str() == kind) {
             held.records.insert((kind, row.get(1)?), row.get(2)?);
         }
@@ -267,13 +284,16 @@ fn is_broken(error: &rusqlite::Error) -> bool {
             if code.code == ErrorCode::Unknown && (text.contains("no such") || text.contains("already exists")))
 }
 
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", file.display()))
+}
+
 /// Moves the file and its write-ahead log away; the broken file before it is replaced, so that they do not pile up.
 fn move_aside(file: &Path, error: &rusqlite::Error) -> StoreError {
-    let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", file.display()));
-    let moved = beside(".broken");
+    let moved = beside(file, ".broken");
     for suffix in ["-wal", "-shm"] {
         // Absent more often than not. One left behind is ignored by SQLite: its salt does not fit the new file.
-        let _ = std::fs::rename(beside(suffix), beside(&format!(".broken{suffix}")));
+        let _ = std::fs::rename(beside(file, suffix), beside(file, &format!(".broken{suffix}")));
     }
     if let Err(stuck) = std::fs::rename(file, &moved) {
         return StoreError::Write {

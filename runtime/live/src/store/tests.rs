@@ -102,7 +102,7 @@ async fn a_file_that_is_deleted_or_replaced_is_written_anew_whole() {
             std::fs::write(place.path().join("state.db"), bytes).unwrap();
         }
         for attempt in ["*/cooldown", "*/concurrency"] {
-            store.put(Record::Module, attempt, &"sha256:00");
+            store.put(Record::DryRun, attempt, &"sha256:00");
             // The first may fail, having moved the broken file aside.
             let _ = store.flush().await;
         }
@@ -111,7 +111,7 @@ async fn a_file_that_is_deleted_or_replaced_is_written_anew_whole() {
         let store = Store::open(place.path()).unwrap();
         assert!(store.repaired().is_none());
         assert_eq!(store.load(&id("chat")).unwrap(), Some(saved(2, b"new")));
-        assert_eq!(store.records::<String>(Record::Module, "").len(), 2);
+        assert_eq!(store.records::<String>(Record::DryRun, "").len(), 2);
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use trimtab_sandbox::{Refusal, Stage, synthetic_observation};
 
-use crate::failure::{Problems, show};
+use crate::failure::{Failure, Problem, Problems, show};
 use crate::output::{Console, OutputArgs, bytes, clean, short_digest};
 
 const EXAMPLES: &str = "Examples:
@@ -33,25 +33,37 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, console: &Console) -> anyhow::Result<ExitCode> {
-        let found = super::find(&self.module)?;
-        let config = super::config(self.config.as_deref())?;
-        let (problems, summary) = match check(&found.bytes, &config)? {
-            Ok(summary) => (Vec::new(), summary),
-            Err(refusal) => {
-                let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
-                let place = self.config.as_ref().filter(|_| of_config).map(|p| p.display().to_string());
-                (super::problems(place.as_deref().unwrap_or(&found.place), &refusal), String::new())
+        let (problems, summary) = match self.check() {
+            Ok(Ok(summary)) => (Vec::new(), summary),
+            Ok(Err(problems)) => (problems, String::new()),
+            // Whoever reads JSON finds everything there.
+            Err(error) if self.output.json() => {
+                (vec![error.downcast::<Failure>()?.into_problem("read")], String::new())
             }
+            Err(error) => return Err(error),
         };
         let code = if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if self.output.json() {
             console.print_json(&Problems { problems })?;
         } else if problems.is_empty() {
-            console.print(&format!("{}: ok\n{summary}", found.place))?;
+            console.print(&summary)?;
         } else {
             console.print(&show(&problems, console.paint()))?;
         }
         Ok(code)
+    }
+
+    fn check(&self) -> anyhow::Result<Result<String, Vec<Problem>>> {
+        let found = super::find(&self.module)?;
+        let config = super::config(self.config.as_deref())?;
+        Ok(match check(&found.bytes, &config)? {
+            Ok(summary) => Ok(format!("{}: ok\n{summary}", found.place)),
+            Err(refusal) => {
+                let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
+                let place = self.config.as_ref().filter(|_| of_config).map(|p| p.display().to_string());
+                Err(super::problems(place.as_deref().unwrap_or(&found.place), &refusal))
+            }
+        })
     }
 }
 

@@ -33,6 +33,54 @@ pub(crate) struct Args {
     lang: String,
 }
 
+/// Names that Cargo refuses for a package, and that of the SDK beside it.
+const RESERVED: [&str; 44] = [
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "trimtab-sdk",
+    "true",
+    "type",
+    "unsafe",
+    "use",
+    "where",
+    "while",
+    "yield",
+];
+
 impl Args {
     pub(crate) fn run(self, console: &Console) -> anyhow::Result<ExitCode> {
         if self.lang != "rust" {
@@ -43,7 +91,11 @@ impl Args {
         }
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let starts_well = self.name.starts_with(|c: char| c.is_ascii_lowercase());
-        if !starts_well || !self.name.bytes().all(plain) || self.name.len() > 63 || self.name == "trimtab-sdk" {
+        if RESERVED.contains(&self.name.as_str()) {
+            let fix = "choose another, such as latency-guard";
+            return Err(Failure::usage(self.name, "means something else to Rust", fix).into());
+        }
+        if !starts_well || !self.name.bytes().all(plain) || self.name.len() > 63 {
             let fix = "lower-case letters, digits and dashes, a letter first, such as latency-guard";
             return Err(Failure::usage(self.name, "cannot be the name of a policy", fix).into());
         }

@@ -4,7 +4,7 @@
 
 use crate::manifest::address::{Url, UrlPath};
 use crate::manifest::collection::Map;
-use crate::manifest::field::{words, written};
+use crate::manifest::field::{At, words, written};
 use crate::manifest::problem::{Report, Spot};
 use crate::manifest::scalar::{Count, Signal, Text};
 
@@ -32,12 +32,24 @@ written! {
 }
 
 fn header_holds(header: &Header, _: Spot, report: &mut Report) {
-    if header.name.value.0.parse::<http::HeaderName>().is_err() {
-        report.field(
-            header.name.spot,
-            "`name` is not the name of a header",
-            "letters, digits and hyphens, such as X-Api-Key",
-        );
+    let fault = match header.name.value.0.parse::<http::HeaderName>() {
+        Err(_) => "`name` is not the name of a header",
+        Ok(name) if RESERVED.contains(&name.as_str()) => "`name` is a header that belongs to the request itself",
+        Ok(_) => return,
+    };
+    report.field(header.name.spot, fault, "letters, digits and hyphens, such as X-Api-Key");
+}
+
+/// Headers that say how a request is made, not who makes it.
+const RESERVED: [&str; 9] =
+    ["accept", "connection", "content-length", "content-type", "host", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// Trust has no meaning where nothing is encrypted.
+pub(super) fn tls_holds(url: &At<Url>, tls: Option<&At<Tls>>, report: &mut Report) {
+    if let Some(tls) = tls
+        && url.value.0.starts_with("http://")
+    {
+        report.field(tls.spot, "`tls` has no meaning for an http:// address", "write https://, or remove `tls`");
     }
 }
 
@@ -131,6 +143,11 @@ written! {
         /// Whom to trust.
         tls: Tls = "tls" optional;
     }
+    check exposition_holds
+}
+
+fn exposition_holds(page: &Exposition, _: Spot, report: &mut Report) {
+    tls_holds(&page.url, page.tls.as_ref(), report);
 }
 
 words! {

@@ -2,8 +2,10 @@
 //!
 //! For: the part of the description under `spec.pools`. Never says what a pool does: that is `control`'s and the targets'.
 
+use trimtab_control::signals::canonical;
+
 use super::DAY;
-use super::metric::{Auth, Tls};
+use super::metric::{Auth, Tls, tls_holds};
 use crate::manifest::address::{Call, Ports, Url, UrlPath};
 use crate::manifest::collection::{Map, Some1};
 use crate::manifest::field::{At, written};
@@ -161,6 +163,15 @@ written! {
         /// It is ended after so long whatever it still does.
         timeout: Lasting<0, DAY> = "timeout" default("120s");
     }
+    check drain_holds
+}
+
+fn drain_holds(drain: &Drain, _: Spot, report: &mut Report) {
+    let (grace, timeout) = (drain.grace.value.0, drain.timeout.value.0);
+    if grace > timeout {
+        let what = format!("drain.grace {grace} is longer than drain.timeout {timeout}, which ends the replica");
+        report.field(drain.grace.spot, what, "raise drain.timeout above the grace and the longest request");
+    }
 }
 
 written! {
@@ -185,6 +196,11 @@ written! {
         /// Whom to trust.
         tls: Tls = "tls" optional;
     }
+    check webhook_holds
+}
+
+fn webhook_holds(webhook: &Webhook, _: Spot, report: &mut Report) {
+    tls_holds(&webhook.url, webhook.tls.as_ref(), report);
 }
 
 written! {
@@ -196,5 +212,18 @@ written! {
         endpoints: Vec<At<Url>> = "endpoints" optional;
         /// Signals with a fixed value.
         signals: Map<Number> = "signals" optional;
+    }
+    check dry_run_holds
+}
+
+/// What no engine can say is not believed, and would be missing.
+fn dry_run_holds(dry: &DryRun, _: Spot, report: &mut Report) {
+    for (name, value) in dry.signals.iter().flat_map(|signals| &signals.value.0) {
+        if let Some(signal) = canonical(name)
+            && !(0.0..=signal.ceiling).contains(&value.value.0)
+        {
+            let what = format!("signals.{name}: {} is no possible value", value.value.0);
+            report.field(value.spot, what, format!("write a number from 0 to {:e}", signal.ceiling));
+        }
     }
 }
