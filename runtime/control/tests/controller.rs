@@ -73,6 +73,16 @@ fn config(on_failure: OnFailure) -> WorkloadConfig {
 
 /// One tick on a target that is at `desired`; the outcome of what was asked is `state`.
 fn tick(controller: &mut Controller, desired: u32, state: OutcomeState, now: u64) -> Decision {
+    let decision = ask(controller, desired, now);
+    for action in decision.actions() {
+        let outcome = Outcome { decision: action.decision, pool: action.pool, state, message: String::new() };
+        controller.record(outcome, Time(now));
+    }
+    decision
+}
+
+/// One tick on a target that is at `desired`, and says nothing more.
+fn ask(controller: &mut Controller, desired: u32, now: u64) -> Decision {
     let now = Time(now);
     let report = PoolReport {
         pool: Arc::from("default"),
@@ -85,11 +95,7 @@ fn tick(controller: &mut Controller, desired: u32, state: OutcomeState, now: u64
     };
     controller.observe(Intake { samples: Vec::new(), pools: vec![report], utc_offset_minutes: 60 }, now);
     let wants = controller.propose(now);
-    let decision = controller.decide(&Arbiter::new().grant(&controller.config().id.clone(), &wants), now);
-    for action in decision.actions() {
-        controller.record(Outcome { decision: action.decision, pool: action.pool, state, message: String::new() }, now);
-    }
-    decision
+    controller.decide(&Arbiter::new().grant(&controller.config().id.clone(), &wants), now)
 }
 
 #[test]
@@ -143,16 +149,35 @@ fn a_state_outlives_the_process_and_another_version_starts_empty_and_says_so() {
 }
 
 #[test]
-fn only_what_the_target_took_starts_a_cooldown() {
-    for (state, down) in [(OutcomeState::Applied, 6), (OutcomeState::Failed, 1), (OutcomeState::Observed, 1)] {
+fn what_the_target_took_or_may_have_taken_starts_a_cooldown() {
+    for (state, down) in [
+        (OutcomeState::Applied, 6),
+        (OutcomeState::Failed, 2),
+        (OutcomeState::Refused, 1),
+        (OutcomeState::Superseded, 1),
+        (OutcomeState::Dropped, 1),
+        (OutcomeState::Observed, 1),
+    ] {
         let mut controller = Controller::new(config(OnFailure::NoDown), None, Time(0));
         controller.install("count", Slot::Stage, module(|n| Some(if n == 1 { 6 } else { 1 }), "sha256:a", 1), Time(0));
         tick(&mut controller, 2, state, 5_000);
         let desired = if state == OutcomeState::Applied { 6 } else { 2 };
         let decision = tick(&mut controller, desired, state, 10_000);
         assert_eq!(decision.pools[0].to, down, "{state:?}");
-        assert_eq!(decision.guardrails.iter().any(|s| s.rule == Rule::Cooldown && s.from != s.to), down == 6);
+        assert_eq!(decision.guardrails.iter().any(|s| s.rule == Rule::Cooldown && s.from != s.to), down > 1);
     }
+}
+
+#[test]
+fn what_was_sent_before_a_pool_was_connected_anew_may_have_been_taken() {
+    let mut controller = Controller::new(config(OnFailure::NoDown), None, Time(0));
+    controller.install("count", Slot::Stage, module(|n| Some(if n == 1 { 6 } else { 1 }), "sha256:a", 1), Time(0));
+    let id = ask(&mut controller, 2, 5_000).id;
+    controller.let_go("default");
+    let outcome = controller.decisions().next().unwrap().pools[0].outcome.clone().unwrap();
+    assert_eq!(outcome.state, OutcomeState::Failed, "{}", outcome.message);
+    assert_eq!(ask(&mut controller, 6, 10_000).pools[0].to, 6);
+    assert!(controller.decisions().any(|d| d.id == id), "what may have been taken stays told");
 }
 
 #[test]
