@@ -184,6 +184,13 @@ impl Controller {
         self.windows.set_own(signal, within, across);
     }
 
+    /// The raw signals (see [`signals`](crate::signals)) that the configured sources for the whole workload give. Each is
+    /// missed until it answers and after it fell silent, until it is no longer named here. Empty: such a source counts
+    /// once it has spoken, and until it has been silent for long.
+    pub fn set_page_signals(&mut self, signals: &[String]) {
+        self.windows.set_page_signals(signals.iter().cloned().collect());
+    }
+
     fn limits(&self) -> Limits {
         let (rules, interval) = (&self.config.guardrails, self.config.interval);
         Limits {

@@ -9,6 +9,7 @@ mod grid;
 mod ledger;
 mod members;
 mod merge;
+mod pages;
 mod rules;
 mod track;
 
@@ -72,6 +73,8 @@ pub(crate) struct Answered {
     pub(crate) frozen: Vec<(String, Span)>,
     /// Replicas whose newest reading was no number, or an impossible one.
     pub(crate) garbled: Vec<String>,
+    /// A page for the whole workload is among them.
+    pub(crate) page_late: bool,
     /// The need found more series than an observation holds: this is not all of it.
     pub(crate) cut: bool,
 }
@@ -124,6 +127,8 @@ pub(crate) struct Windows {
     ledger: Ledger,
     /// Signals that ever had a good value, kept over restarts: an optional series counts once it was seen.
     seen: BTreeSet<String>,
+    /// Raw signals that the configured pages for the whole workload give.
+    owed: BTreeSet<String>,
     own: BTreeMap<String, (signals::Within, signals::Across)>,
     /// How far back each raw signal is asked for.
     reach: BTreeMap<Arc<str>, Span>,
@@ -142,6 +147,7 @@ impl Windows {
             members: Members::default(),
             ledger: Ledger::default(),
             seen,
+            owed: BTreeSet::new(),
             own: BTreeMap::new(),
             reach: BTreeMap::new(),
             slack: Span(0),
@@ -343,12 +349,18 @@ impl Windows {
             }
             _ => BTreeSet::new(),
         };
+        gone.retain(|signal| !self.owed.contains(signal));
         let (members, mut left) = (&self.members, 0);
         for (signal, tracks) in &mut self.signals {
+            let owed = self.owed.contains(&**signal).then(|| tracks.page_newest());
             // Running totals of a replica that serves stay, whatever their labels: without them they would seem to grow
             // at once by all they ever counted when they come back.
             tracks.list.retain(|t| match t.newest_at() {
-                Some(at) => at >= keep || (t.is_running() && members.serves(&t.origin)),
+                Some(at) => {
+                    at >= keep
+                        || (t.is_running() && members.serves(&t.origin))
+                        || owed.is_some_and(|newest| t.left_with_its_page(newest, now.since(keep)))
+                }
                 None => members.serves(&t.origin),
             });
             left += tracks.list.len();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Controller;
 use crate::guardrails::{Awake, Case, Counts, Zero};
 use crate::sample::ReplicaState;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 impl Controller {
     /// What was last asked for: on its way, else taken since the target's newest report, else as the target knows it.
@@ -77,7 +77,8 @@ impl Controller {
     /// there was no tick for too long, is none.
     pub(super) fn note_idleness(&mut self, numbers: &[Counts], answered: bool, now: Time) {
         let limits = self.limits();
-        let watched = self.facts.decisions.back().is_some_and(|last| now.since(last.at) <= limits.stale_after);
+        let gap = limits.stale_after.max(Span(self.config.interval.0.saturating_mul(2)));
+        let watched = self.facts.decisions.back().is_some_and(|last| now.since(last.at) <= gap);
         for (pool, number) in self.config.pools.iter().zip(numbers) {
             let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
             // A person's number replaces what the chain proposed.
