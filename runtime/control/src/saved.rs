@@ -67,6 +67,18 @@ pub struct SavedFacts {
     pub decisions: VecDeque<Decision>,
     /// Decisions that the check dropped.
     pub violations: u64,
+    /// The policy that wrote each state, by `STAGE/SLOT`, with `/previous` for that of the version before. A state that
+    /// is not named was kept by a daemon that did not know.
+    pub writers: BTreeMap<String, String>,
+}
+
+/// Where [`SavedFacts::writers`] names the policy of a state.
+pub(crate) fn writer_key(stage: &str, slot: Slot, previous: bool) -> String {
+    let slot = match slot {
+        Slot::Stage => "stage",
+        Slot::Fallback => "fallback",
+    };
+    format!("{stage}/{slot}{}", if previous { "/previous" } else { "" })
 }
 
 /// What a controller remembers of one pool.
