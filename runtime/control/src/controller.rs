@@ -219,6 +219,9 @@ impl Controller {
         for report in intake.pools {
             let late = self.fleet.report(&report.pool).is_some_and(|known| known.at > report.at);
             let Some(memory) = self.facts.pools.get_mut(&*report.pool).filter(|_| !late) else { continue };
+            if let Some(pool) = self.config.pools.iter().find(|p| *p.name == *report.pool) {
+                memory.starts.expire(pool.startup, now);
+            }
             memory.starts.meet(&report, now);
             self.windows.meet(&report, now);
             self.fleet.meet(report, now);
@@ -353,9 +356,8 @@ impl Controller {
         let mut facts = self.facts.clone();
         facts.seen.clone_from(self.windows.seen());
         facts.writers = self.chain.writers();
-        let newest = self.facts.decisions.back().map_or(Time(0), |d| d.at);
         for (pool, memory) in &mut facts.pools {
-            memory.service = self.windows.measured(pool, newest);
+            memory.service = self.windows.measured(pool);
         }
         Saved { facts, states: self.chain.save() }
     }

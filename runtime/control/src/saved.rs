@@ -175,10 +175,10 @@ impl PoolMemory {
     pub(crate) fn may_be_taken(&mut self, index: usize) {
         let change = &mut self.changes[index];
         change.accepted = true;
-        let (at, new) = (change.at, change.added());
+        let (at, new, total) = (change.at, change.added(), change.total());
         if change.to > change.from || new > 0 {
             self.last_up = self.last_up.max(Some(at));
-            self.starts.ordered(at, new);
+            self.starts.ordered(at, new, total);
         }
     }
 }
@@ -186,8 +186,12 @@ impl PoolMemory {
 impl Change {
     /// Replicas that there were not before, of whatever tier.
     pub(crate) fn added(&self) -> u32 {
-        let before = self.from.saturating_add(self.standby_from);
-        self.to.saturating_add(self.standby_to).saturating_sub(before)
+        self.total().saturating_sub(self.from.saturating_add(self.standby_from))
+    }
+
+    /// Replicas that there should be after it, of whatever tier.
+    pub(crate) fn total(&self) -> u32 {
+        self.to.saturating_add(self.standby_to)
     }
 }
 

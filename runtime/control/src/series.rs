@@ -200,6 +200,7 @@ impl Windows {
     /// Pools that the configuration no longer names leave.
     pub(crate) fn keep_pools(&mut self, keep: &dyn Fn(&str) -> bool) {
         self.members.keep_pools(keep);
+        self.ledger.keep_pools(keep);
         for tracks in self.signals.values_mut() {
             tracks.list.retain(|t| t.pool().is_none_or(keep));
         }
@@ -316,8 +317,8 @@ impl Windows {
     }
 
     /// What was measured of a pool's service rate, for a later process.
-    pub(crate) fn measured(&self, pool: &str, now: Time) -> Vec<(Time, f64)> {
-        self.ledger.measured(pool, now)
+    pub(crate) fn measured(&self, pool: &str) -> Vec<(Time, f64)> {
+        self.ledger.measured(pool)
     }
 
     /// What an earlier process measured of a pool's service rate.
@@ -340,7 +341,7 @@ impl Windows {
         let reach = self.reach.values().copied().max().unwrap_or_default().max(BASE_RETENTION);
         let keep = now - Span(reach.0.saturating_add(self.slack.0).max(limits.silent_after.0));
         self.members.forget(keep);
-        self.ledger.forget(keep, now);
+        self.ledger.forget(keep);
         // A signal that nobody has given for so long, while the replicas speak, is one they no longer have (another
         // engine, another version): it is then as if it had never been seen.
         let mut gone: BTreeSet<String> = match self.first_heard {

@@ -17,8 +17,8 @@
 //! late POOL                                                    the target answers no more; `prompt POOL` ends that
 //! answer STAGE POOL=4 POOL.standby=1 | load/8 | fail CODE | keep
 //! grant POOL=3 | all
-//! target POOL applies|refuses|fails|hangs|swallows|loses|ignores|rolls|settles   what the target does with actions from
-//!     now on (swallows: does it and never answers; loses: does it and answers too late; ignores: says yes, does nothing)
+//! target POOL applies|refuses|fails|hangs|swallows|loses|rolls|settles   what the target does with actions from now on
+//!     (swallows: does it and never answers; loses: does it and answers too late)
 //! pause 10m WHY… · override POOL=3 10m WHY… · resume · wake · generation
 //! restart · restart 22s    the daemon, at once or after so long; reconnect POOL: whoever carried its actions out is gone
 //! set POOL=5                                                   someone else changes the target

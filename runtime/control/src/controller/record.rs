@@ -137,11 +137,11 @@ fn accept(memory: &mut PoolMemory, index: usize, now: Time) {
     let change = &mut memory.changes[index];
     change.accepted = true;
     let (from, to, new) = (change.from, change.to, change.added());
-    let standby_to = change.standby_to;
+    let (standby_to, total) = (change.standby_to, change.total());
     memory.asked = Some((to, standby_to, now));
     if to > from || new > 0 {
         memory.last_up = Some(now);
-        memory.starts.ordered(now, new);
+        memory.starts.ordered(now, new, total);
     }
     if to < from {
         memory.last_down = Some(now);

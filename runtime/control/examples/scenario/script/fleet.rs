@@ -135,7 +135,6 @@ impl Fleet {
         self.ignores &= matches!(how, "rolls" | "settles");
         match how {
             "applies" => self.mood = OutcomeState::Applied,
-            "ignores" => (self.mood, self.ignores) = (OutcomeState::Applied, true),
             "loses" => self.mood = OutcomeState::Failed,
             "refuses" => (self.mood, self.ignores) = (OutcomeState::Refused, true),
             "fails" => (self.mood, self.ignores) = (OutcomeState::Failed, true),
