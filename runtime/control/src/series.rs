@@ -355,17 +355,17 @@ impl Windows {
         for (signal, tracks) in &mut self.signals {
             let owed = self.owed.contains(&**signal).then(|| tracks.page_newest());
             // Running totals of a replica that serves stay, whatever their labels: without them they would seem to grow
-            // at once by all they ever counted when they come back.
+            // at once by all they ever counted when they come back. So does what is given, if only as nonsense.
             tracks.list.retain(|t| match t.newest_at() {
                 Some(at) => {
                     at >= keep
-                        || (t.is_running() && members.serves(&t.origin))
+                        || ((t.is_running() || t.given_at() >= Some(keep)) && members.serves(&t.origin))
                         || owed.is_some_and(|newest| t.left_with_its_page(newest, now.since(keep)))
                 }
                 None => members.serves(&t.origin),
             });
             left += tracks.list.len();
-            if tracks.list.iter().any(|t| t.newest_at().is_some_and(|at| now.since(at) <= limits.silent_after)) {
+            if tracks.list.iter().any(|t| t.given_at().is_some_and(|at| now.since(at) <= limits.silent_after)) {
                 gone.remove(&**signal);
             }
         }

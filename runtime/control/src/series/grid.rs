@@ -279,7 +279,7 @@ impl Windows {
                 let (signal, labels) = (need.signal.clone(), group.labels.clone());
                 let series = Series { signal, labels, step, values, age, coverage: quality.coverage };
                 let Quality { late, page_late, frozen, garbled, .. } = quality;
-                Answered { series, input, late, page_late, frozen, garbled, cut }
+                Answered { series, input, late, frozen, garbled, page_late, cut }
             })
             .collect()
     }
