@@ -57,6 +57,9 @@ pub(crate) fn pool(case: &Case<'_>, after: Counts, grant: &Grant, paused: bool) 
     };
     forbid(paused, Violation::Paused);
     forbid(!case.reported, Violation::Unreported);
+    // As the rules count it, less the standby that a bound takes where serving does not fall.
+    let bounded = after.serving >= before.serving && after.total() >= case.max;
+    let lower = after.lowers(before) && !bounded;
     let down = after.serving < before.serving;
     let up = after.serving > before.serving;
     let over = |counts: Counts| counts.total().saturating_sub(case.max);
@@ -66,10 +69,10 @@ pub(crate) fn pool(case: &Case<'_>, after: Counts, grant: &Grant, paused: bool) 
     let granted = grant.pools.iter().find(|g| g.pool == case.pool).and_then(|g| g.replicas).unwrap_or(u32::MAX);
     forbid(after.total() > granted.max(before.total()), Violation::Budget);
     forbid(!case.can_standby && after.standby > before.standby, Violation::Standby);
-    forbid(case.rolling_out && down, Violation::Rollout);
+    forbid(case.rolling_out && lower, Violation::Rollout);
     if case.order.is_none() {
-        forbid(down && case.doubt.is_some(), Violation::Stale);
-        forbid(down && case.last_up.is_some_and(|at| case.now.since(at) < case.cooldown), Violation::Cooldown);
+        forbid(lower && case.doubt.is_some(), Violation::Stale);
+        forbid(lower && case.last_up.is_some_and(|at| case.now.since(at) < case.cooldown), Violation::Cooldown);
         forbid(down && too_fast(case, case.down, before.serving - after.serving, false), Violation::Rate);
         forbid(
             up && case.up.is_some_and(|rate| too_fast(case, rate, after.serving - before.serving, true)),

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check;
 use crate::command::Command;
-use crate::config::{Module, WorkloadConfig};
+use crate::config::{Module, OnFailure, WorkloadConfig};
 use crate::decision::{Decision, Grant, Input, PoolWant, Rule, StageRecord, Step, Wants};
 use crate::guardrails::{self, Counts, Passage};
 use crate::pipeline::{self, Chain, Commit};
@@ -74,7 +74,7 @@ impl Controller {
             utc_offset_minutes: 0,
             windows,
             fleet: Fleet::default(),
-            chain: Chain::restored(states),
+            chain: Chain::restored(states, std::mem::take(&mut facts.writers)),
             facts,
             draft: None,
             config,
@@ -138,10 +138,22 @@ impl Controller {
         self.chain.named(stage, slot)?.loaded.as_ref().map(|loaded| &loaded.module)
     }
 
-    /// The state that a module of that state version would be given now: for the probe at admission. Empty where there
-    /// is none, or another version wrote it.
+    /// The state that a module of that state version would be given now, behind the policy that the configuration names:
+    /// see [`Controller::state_for`].
     pub fn state(&self, stage: &str, slot: Slot, state_version: u32) -> &[u8] {
-        self.chain.named(stage, slot).map_or(&[], |cell| cell.memory.for_version(state_version).0)
+        let named = self.config.stages.iter().find(|s| s.name == stage).and_then(|s| match (slot, &s.on_failure) {
+            (Slot::Stage, _) => Some(&s.module),
+            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&**module),
+            _ => None,
+        });
+        named.map_or(&[], |module| self.state_for(stage, slot, &module.policy, state_version))
+    }
+
+    /// The state that a module of that policy and state version would be given now: for the probe at admission, which
+    /// may be for a configuration that is not in force yet. Empty where there is none, or another policy or version
+    /// wrote it.
+    pub fn state_for(&self, stage: &str, slot: Slot, policy: &str, state_version: u32) -> &[u8] {
+        self.chain.named(stage, slot).map_or(&[], |cell| cell.memory.for_module(policy, state_version).0)
     }
 
     /// Start-up times of accepted scale-ups that finished since the last call, with their pools, oldest first. Not kept
@@ -184,6 +196,13 @@ impl Controller {
         self.windows.set_own(signal, within, across);
     }
 
+    /// The raw signals (see [`signals`](crate::signals)) that the configured sources for the whole workload give. Each is
+    /// missed until it answers and after it fell silent, until it is no longer named here. Empty: such a source counts
+    /// once it has spoken, and until it has been silent for long.
+    pub fn set_page_signals(&mut self, signals: &[String]) {
+        self.windows.set_page_signals(signals.iter().cloned().collect());
+    }
+
     fn limits(&self) -> Limits {
         let (rules, interval) = (&self.config.guardrails, self.config.interval);
         Limits {
@@ -200,6 +219,9 @@ impl Controller {
         for report in intake.pools {
             let late = self.fleet.report(&report.pool).is_some_and(|known| known.at > report.at);
             let Some(memory) = self.facts.pools.get_mut(&*report.pool).filter(|_| !late) else { continue };
+            if let Some(pool) = self.config.pools.iter().find(|p| *p.name == *report.pool) {
+                memory.starts.expire(pool.startup, now);
+            }
             memory.starts.meet(&report, now);
             self.windows.meet(&report, now);
             self.fleet.meet(report, now);
@@ -238,6 +260,7 @@ impl Controller {
         for (index, record) in proposal.records.iter().enumerate() {
             self.chain.note(index, record.error.clone());
         }
+        proposal.bad_states.iter().for_each(|(index, slot)| self.chain.refuse_state(*index, *slot));
         let numbers = self.numbers_of(&proposal.targets);
         self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
         let doubts = self.doubts(&needs[..of_chain], &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));
@@ -332,9 +355,9 @@ impl Controller {
     pub fn save(&self) -> Saved {
         let mut facts = self.facts.clone();
         facts.seen.clone_from(self.windows.seen());
-        let newest = self.facts.decisions.back().map_or(Time(0), |d| d.at);
+        facts.writers = self.chain.writers();
         for (pool, memory) in &mut facts.pools {
-            memory.service = self.windows.measured(pool, newest);
+            memory.service = self.windows.measured(pool);
         }
         Saved { facts, states: self.chain.save() }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Proposal {
     pub(crate) targets: Vec<Target>,
     pub(crate) records: Vec<StageRecord>,
     pub(crate) commits: Vec<Commit>,
+    /// Modules that called their state bad.
+    pub(crate) bad_states: Vec<(usize, Slot)>,
     /// A stage gave no answer, and nothing may go down because of it.
     pub(crate) no_down: Option<String>,
     /// A stage gave no answer, and nothing changes because of it.
@@ -56,6 +58,7 @@ pub(crate) fn run(
         targets: desired,
         records: Vec::new(),
         commits: Vec::new(),
+        bad_states: Vec::new(),
         no_down: None,
         hold: None,
         recheck: None,
@@ -119,7 +122,7 @@ fn ask(
     index: usize,
     slot: Slot,
     look: &dyn Fn(&Loaded) -> Observation,
-    proposal: &Proposal,
+    proposal: &mut Proposal,
     record: &mut StageRecord,
 ) -> Result<(Slot, Answer), Fault> {
     let cell = chain.cell(index, slot).ok_or_else(|| not_loaded("no such stage"))?;
@@ -129,16 +132,13 @@ fn ask(
     record.digest.clone_from(&loaded.module.digest);
     let mut observation = look(loaded);
     observation.proposed.clone_from(&proposal.targets);
-    let (state, other_version) = cell.memory.for_version(loaded.module.state_version);
-    if let Some(version) = other_version {
-        let message = format!(
-            "state of version {version} is not passed to version {}: it starts empty",
-            loaded.module.state_version
-        );
-        record.log.push(LogLine { level: Level::Warn, message });
-    }
+    let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
+    record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));
     let Call { answer, log } = loaded.module.policy.decide(&loaded.config, &observation, state);
     record.log.extend(log);
+    if answer.as_ref().is_err_and(|fault| fault.code == "bad-state") {
+        proposal.bad_states.push((index, slot));
+    }
     let answer = answer?;
     validate(&answer, &observation)?;
     Ok((slot, answer))

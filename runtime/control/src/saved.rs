@@ -67,6 +67,18 @@ pub struct SavedFacts {
     pub decisions: VecDeque<Decision>,
     /// Decisions that the check dropped.
     pub violations: u64,
+    /// The policy that wrote each state, by `STAGE/SLOT`, with `/previous` for that of the version before. A state that
+    /// is not named was kept by a daemon that did not know.
+    pub writers: BTreeMap<String, String>,
+}
+
+/// Where [`SavedFacts::writers`] names the policy of a state.
+pub(crate) fn writer_key(stage: &str, slot: Slot, previous: bool) -> String {
+    let slot = match slot {
+        Slot::Stage => "stage",
+        Slot::Fallback => "fallback",
+    };
+    format!("{stage}/{slot}{}", if previous { "/previous" } else { "" })
 }
 
 /// What a controller remembers of one pool.
@@ -138,20 +150,48 @@ impl SavedFacts {
         }
     }
 
-    /// A change on its way when the process ended: whether the target took it, its next report will say. An increase
-    /// may have been taken, so its cooldown counts.
+    /// What was on its way when the process ended may have been taken, and nobody looked meanwhile: idleness that was
+    /// not seen is none.
     pub(crate) fn settle(&mut self) {
         for memory in self.pools.values_mut() {
-            for change in memory.changes.iter_mut().filter(|c| !c.accepted) {
-                change.accepted = true;
-                let total = |serving: u32, standby: u32| serving.saturating_add(standby);
-                let new = total(change.to, change.standby_to).saturating_sub(total(change.from, change.standby_from));
-                memory.starts.ordered(change.at, new);
-                if change.to > change.from || new > 0 {
-                    memory.last_up = memory.last_up.max(Some(change.at));
-                }
+            memory.settle();
+            memory.idle_since = None;
+        }
+    }
+}
+
+impl PoolMemory {
+    /// Nobody will say any more what became of the changes on their way.
+    pub(crate) fn settle(&mut self) {
+        for index in 0..self.changes.len() {
+            if !self.changes[index].accepted {
+                self.may_be_taken(index);
             }
         }
+    }
+
+    /// A change of which nobody knows whether the target took it: its next report will say. It counts as used, and as an
+    /// increase, as if it had been; what it asked for is not what is there.
+    pub(crate) fn may_be_taken(&mut self, index: usize) {
+        let change = &mut self.changes[index];
+        change.accepted = true;
+        let (at, new, total) = (change.at, change.added(), change.total());
+        if change.to > change.from || new > 0 {
+            self.last_up = self.last_up.max(Some(at));
+            self.starts.ordered(at, new, total);
+        }
+    }
+}
+
+impl Change {
+    /// Replicas that there were not before, of whatever tier.
+    pub(crate) fn added(&self) -> u32 {
+        self.total().saturating_sub(self.from.saturating_add(self.standby_from))
+    }
+
+    /// Replicas that there should be after it, of whatever tier.
+    pub(crate) fn total(&self) -> u32 {
+        self.to.saturating_add(self.standby_to)
     }
 }
 

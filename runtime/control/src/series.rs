@@ -9,6 +9,7 @@ mod grid;
 mod ledger;
 mod members;
 mod merge;
+mod pages;
 mod rules;
 mod track;
 
@@ -72,6 +73,8 @@ pub(crate) struct Answered {
     pub(crate) frozen: Vec<(String, Span)>,
     /// Replicas whose newest reading was no number, or an impossible one.
     pub(crate) garbled: Vec<String>,
+    /// A page for the whole workload is among them.
+    pub(crate) page_late: bool,
     /// The need found more series than an observation holds: this is not all of it.
     pub(crate) cut: bool,
 }
@@ -124,6 +127,8 @@ pub(crate) struct Windows {
     ledger: Ledger,
     /// Signals that ever had a good value, kept over restarts: an optional series counts once it was seen.
     seen: BTreeSet<String>,
+    /// Raw signals that the configured pages for the whole workload give.
+    owed: BTreeSet<String>,
     own: BTreeMap<String, (signals::Within, signals::Across)>,
     /// How far back each raw signal is asked for.
     reach: BTreeMap<Arc<str>, Span>,
@@ -142,6 +147,7 @@ impl Windows {
             members: Members::default(),
             ledger: Ledger::default(),
             seen,
+            owed: BTreeSet::new(),
             own: BTreeMap::new(),
             reach: BTreeMap::new(),
             slack: Span(0),
@@ -194,6 +200,7 @@ impl Windows {
     /// Pools that the configuration no longer names leave.
     pub(crate) fn keep_pools(&mut self, keep: &dyn Fn(&str) -> bool) {
         self.members.keep_pools(keep);
+        self.ledger.keep_pools(keep);
         for tracks in self.signals.values_mut() {
             tracks.list.retain(|t| t.pool().is_none_or(keep));
         }
@@ -310,8 +317,8 @@ impl Windows {
     }
 
     /// What was measured of a pool's service rate, for a later process.
-    pub(crate) fn measured(&self, pool: &str, now: Time) -> Vec<(Time, f64)> {
-        self.ledger.measured(pool, now)
+    pub(crate) fn measured(&self, pool: &str) -> Vec<(Time, f64)> {
+        self.ledger.measured(pool)
     }
 
     /// What an earlier process measured of a pool's service rate.
@@ -334,7 +341,7 @@ impl Windows {
         let reach = self.reach.values().copied().max().unwrap_or_default().max(BASE_RETENTION);
         let keep = now - Span(reach.0.saturating_add(self.slack.0).max(limits.silent_after.0));
         self.members.forget(keep);
-        self.ledger.forget(keep, now);
+        self.ledger.forget(keep);
         // A signal that nobody has given for so long, while the replicas speak, is one they no longer have (another
         // engine, another version): it is then as if it had never been seen.
         let mut gone: BTreeSet<String> = match self.first_heard {
@@ -343,16 +350,22 @@ impl Windows {
             }
             _ => BTreeSet::new(),
         };
+        gone.retain(|signal| !self.owed.contains(signal));
         let (members, mut left) = (&self.members, 0);
         for (signal, tracks) in &mut self.signals {
+            let owed = self.owed.contains(&**signal).then(|| tracks.page_newest());
             // Running totals of a replica that serves stay, whatever their labels: without them they would seem to grow
-            // at once by all they ever counted when they come back.
+            // at once by all they ever counted when they come back. So does what is given, if only as nonsense.
             tracks.list.retain(|t| match t.newest_at() {
-                Some(at) => at >= keep || (t.is_running() && members.serves(&t.origin)),
+                Some(at) => {
+                    at >= keep
+                        || ((t.is_running() || t.given_at() >= Some(keep)) && members.serves(&t.origin))
+                        || owed.is_some_and(|newest| t.left_with_its_page(newest, now.since(keep)))
+                }
                 None => members.serves(&t.origin),
             });
             left += tracks.list.len();
-            if tracks.list.iter().any(|t| t.newest_at().is_some_and(|at| now.since(at) <= limits.silent_after)) {
+            if tracks.list.iter().any(|t| t.given_at().is_some_and(|at| now.since(at) <= limits.silent_after)) {
                 gone.remove(&**signal);
             }
         }

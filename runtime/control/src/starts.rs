@@ -27,8 +27,8 @@ pub struct Starts {
     pub finished: VecDeque<Span>,
     /// Durations of finished wakes, oldest first.
     pub wakes: VecDeque<Span>,
-    /// Accepted increases whose replicas have not shown up: when, how many.
-    awaited: VecDeque<(Time, u32)>,
+    /// Accepted increases whose replicas have not shown up, oldest first.
+    awaited: VecDeque<Claim>,
     /// Replicas on their way.
     running: BTreeMap<Arc<str>, Start>,
     /// Replicas there already.
@@ -39,6 +39,11 @@ pub struct Starts {
     #[serde(skip)]
     fresh: Vec<Span>,
 }
+
+/// An accepted increase whose replicas have not all shown up: when, how many, and how many there should be with them
+/// (serving and standby; 0: not known). A tuple, because that is how it was always kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Claim(Time, u32, #[serde(default)] u32);
 
 /// One replica on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,14 +83,31 @@ impl Starts {
         self.running.values_mut().for_each(|s| s.since = s.since.min(now));
     }
 
-    /// The target took an increase of so many replicas.
-    pub(crate) fn ordered(&mut self, at: Time, count: u32) {
+    /// The target took an increase of so many replicas, to `total`. What earlier ones await beyond where it began was
+    /// not done: it is asked for again.
+    pub(crate) fn ordered(&mut self, at: Time, count: u32, total: u32) {
         if count > 0 {
-            self.awaited.push_back((at, count));
+            self.give_up_beyond(total - count, |_| true);
+            self.awaited.push_back(Claim(at, count, total));
             if self.awaited.len() > MAX_AWAITED {
                 self.awaited.pop_front();
             }
         }
+    }
+
+    /// Nothing awaits more replicas than there should be, of the increases that `which` looks at.
+    fn give_up_beyond(&mut self, desired: u32, which: impl Fn(Time) -> bool) {
+        for Claim(_, count, total) in self.awaited.iter_mut().filter(|claim| which(claim.0)) {
+            let excess = total.saturating_sub(desired);
+            (*count, *total) = (count.saturating_sub(excess), *total - excess);
+        }
+        self.awaited.retain(|claim| claim.1 > 0);
+    }
+
+    /// Increases that have long not shown up will not: what starts later is another's.
+    pub(crate) fn expire(&mut self, manifest: Span, now: Time) {
+        let limit = self.stuck_after(manifest);
+        self.awaited.retain(|claim| now.since(claim.0) <= limit);
     }
 
     /// The target took a decrease: increases that have not shown up will not.
@@ -95,6 +117,8 @@ impl Starts {
 
     /// Takes a report in.
     pub(crate) fn meet(&mut self, report: &PoolReport, now: Time) {
+        // The target says what it was asked for: what it does not know of, or was taken back since, will not show up.
+        self.give_up_beyond(report.desired.saturating_add(report.standby), |at| at < report.at);
         let there: BTreeSet<&str> = report.replicas.iter().map(|r| &*r.id).collect();
         self.running.retain(|id, _| there.contains(&**id));
         self.known.retain(|id| there.contains(&**id));
@@ -235,8 +259,8 @@ impl Starts {
             let at = [p50, p90, limit].into_iter().map(|after| start.since + after).find(|at| *at >= now);
             expected.ready_at.push(at.unwrap_or(now));
         }
-        let awaited = self.awaited.iter().filter(|(at, _)| now.since(*at) <= limit);
-        expected.arriving = awaited.fold(expected.arriving, |sum, (_, n)| sum.saturating_add(*n));
+        let awaited = self.awaited.iter().filter(|claim| now.since(claim.0) <= limit);
+        expected.arriving = awaited.fold(expected.arriving, |sum, claim| sum.saturating_add(claim.1));
         expected.ready_at.sort_unstable();
         expected
     }

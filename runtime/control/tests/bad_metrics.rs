@@ -160,3 +160,45 @@ fn all_silent_is_no_data_and_holds() {
     assert_eq!(decisions.last().unwrap().pools[0].to, 2, "a person may");
     assert_eq!(decisions.last().unwrap().remove_first[0].1.len(), 4);
 }
+
+/// What may be wrong with the page for the workload.
+const PAGES: &[&str] = &["", "page queue-depth=-\n", "page queue-depth=nan\n"];
+
+#[test]
+fn no_page_and_no_replica_that_is_ill_lets_anything_go_down_however_long_it_lasts_and_over_a_restart() {
+    // The queue comes from a page for the workload, the rest from the replicas; or from both.
+    let shapes = [
+        ("queue-depth@pool!,active-sequences@pool!", "active-sequences=3"),
+        ("queue-depth!,active-sequences!", "active-sequences=3"),
+        ("queue-depth,active-sequences@pool", "active-sequences=3"),
+        ("queue-depth!,active-sequences!", "active-sequences=3 queue-depth=1"),
+    ];
+    // Whole fleets, since one replica of them that is silent for long leaves the count.
+    let illnesses = ["", "mute default/*", "freeze default/*", "nan default/*", "garbage default/*"];
+    for (needs, signals) in shapes {
+        for (page, illness) in PAGES.iter().flat_map(|page| illnesses.map(|illness| (page, illness))) {
+            for restart in ["", "restart 20s\n"] {
+                if page.is_empty() && illness.is_empty() {
+                    continue;
+                }
+                // A page that freezes over a restart is known after staleAfter; what is asked before is asked in good
+                // faith. Then for five times staleAfter, and past all that is kept.
+                let text = format!(
+                    "workload interval=5s stale=15s silent=40s cooldown=0s down=100%/1s\npool default min=1 max=9\n\
+                     stage load needs={needs}\nstage want\nfleet default replicas=6\nowes queue-depth\n\
+                     page queue-depth=9\nsignal default {signals} output-tokens=+50/s\nanswer want default=6\n\
+                     run 20s\n{page}{illness}\nrun 20s\n{restart}run 20s\nanswer want default=2\nrun 75s\n\
+                     run 600s\nheal default/*\npage queue-depth=9\nanswer want default=6\nrun 30s\n\
+                     answer want default=2\nrun 5s\n"
+                );
+                let decisions = play(&text);
+                let (healed, ill) = decisions.split_last().unwrap();
+                for decision in ill {
+                    let at = decision.at;
+                    assert!(decision.pools[0].to >= 6, "{text}{at:?}: {:?}", decision.guardrails);
+                }
+                assert_eq!(healed.pools[0].to, 2, "{text}healed: {:?}", healed.guardrails);
+            }
+        }
+    }
+}

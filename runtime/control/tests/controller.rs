@@ -73,6 +73,16 @@ fn config(on_failure: OnFailure) -> WorkloadConfig {
 
 /// One tick on a target that is at `desired`; the outcome of what was asked is `state`.
 fn tick(controller: &mut Controller, desired: u32, state: OutcomeState, now: u64) -> Decision {
+    let decision = ask(controller, desired, now);
+    for action in decision.actions() {
+        let outcome = Outcome { decision: action.decision, pool: action.pool, state, message: String::new() };
+        controller.record(outcome, Time(now));
+    }
+    decision
+}
+
+/// One tick on a target that is at `desired`, and says nothing more.
+fn ask(controller: &mut Controller, desired: u32, now: u64) -> Decision {
     let now = Time(now);
     let report = PoolReport {
         pool: Arc::from("default"),
@@ -85,11 +95,7 @@ fn tick(controller: &mut Controller, desired: u32, state: OutcomeState, now: u64
     };
     controller.observe(Intake { samples: Vec::new(), pools: vec![report], utc_offset_minutes: 60 }, now);
     let wants = controller.propose(now);
-    let decision = controller.decide(&Arbiter::new().grant(&controller.config().id.clone(), &wants), now);
-    for action in decision.actions() {
-        controller.record(Outcome { decision: action.decision, pool: action.pool, state, message: String::new() }, now);
-    }
-    decision
+    controller.decide(&Arbiter::new().grant(&controller.config().id.clone(), &wants), now)
 }
 
 #[test]
@@ -142,17 +148,97 @@ fn a_state_outlives_the_process_and_another_version_starts_empty_and_says_so() {
     assert!(controller.restore_previous_state("count", Slot::Stage));
 }
 
+/// The same stage with another policy behind it.
+fn renamed(policy: &str) -> WorkloadConfig {
+    let mut config = config(OnFailure::NoDown);
+    policy.clone_into(&mut config.stages[0].module.policy);
+    config
+}
+
 #[test]
-fn only_what_the_target_took_starts_a_cooldown() {
-    for (state, down) in [(OutcomeState::Applied, 6), (OutcomeState::Failed, 1), (OutcomeState::Observed, 1)] {
+fn a_stage_that_changes_its_policy_starts_empty_and_its_own_policy_finds_its_state() {
+    let mut controller = Controller::new(renamed("one"), None, Time(0));
+    controller.install("count", Slot::Stage, module(|calls| Some(10 + calls), "sha256:a", 1), Time(0));
+    tick(&mut controller, 1, OutcomeState::Observed, 5_000);
+    // The probe for a configuration that is not in force yet, and for the one that is.
+    assert!(controller.state_for("count", Slot::Stage, "two", 1).is_empty());
+    assert_eq!(controller.state("count", Slot::Stage, 1).len(), 1);
+    controller.reconfigure(renamed("two"), Time(6_000));
+    controller.install("count", Slot::Stage, module(|calls| Some(20 + calls), "sha256:b", 1), Time(6_000));
+    // Over a restart before its first answer, too.
+    let saved = serde_json::to_string(&controller.save()).unwrap();
+    let mut controller = Controller::new(renamed("two"), Some(serde_json::from_str(&saved).unwrap()), Time(7_000));
+    controller.install("count", Slot::Stage, module(|calls| Some(20 + calls), "sha256:b", 1), Time(7_000));
+    assert!(controller.state("count", Slot::Stage, 1).is_empty());
+    let decision = tick(&mut controller, 1, OutcomeState::Observed, 10_000);
+    assert_eq!((decision.pools[0].to, decision.stages[0].log.len()), (21, 1), "{:?}", decision.stages[0]);
+    assert_eq!(tick(&mut controller, 1, OutcomeState::Observed, 15_000).pools[0].to, 22);
+}
+
+/// Calls every state but its own bad.
+struct Picky;
+
+impl Policy for Picky {
+    fn decide(&self, _config: &str, _observation: &Observation, state: &[u8]) -> Call {
+        let answer = match state {
+            [] | [7] => Ok(Answer { state: Some(vec![7]), ..Answer::default() }),
+            _ => Err(Fault { code: "bad-state".to_owned(), message: "not mine".to_owned() }),
+        };
+        Call { answer, log: Vec::new() }
+    }
+}
+
+#[test]
+fn a_state_that_a_policy_calls_bad_is_not_given_to_it_for_ever() {
+    let mut controller = Controller::new(config(OnFailure::NoDown), None, Time(0));
+    controller.install("count", Slot::Stage, module(|calls| Some(10 + calls), "sha256:a", 1), Time(0));
+    tick(&mut controller, 1, OutcomeState::Observed, 5_000);
+    // As an earlier daemon kept it: who wrote it is not known.
+    let mut saved = controller.save();
+    saved.facts.writers.clear();
+    let mut controller = Controller::new(config(OnFailure::NoDown), Some(saved), Time(6_000));
+    let (policy, preparation) = (Arc::new(Picky), Preparation::default());
+    let picky = Module { policy, digest: "sha256:b".to_owned(), preparation, state_version: 1 };
+    controller.install("count", Slot::Stage, Ok(picky), Time(6_000));
+    let stage = |decision: Decision| decision.stages[0].clone();
+    let failed = stage(tick(&mut controller, 1, OutcomeState::Observed, 10_000));
+    assert_eq!(failed.error.map(|fault| fault.code).as_deref(), Some("bad-state"));
+    let again = stage(tick(&mut controller, 1, OutcomeState::Observed, 15_000));
+    assert_eq!((again.error, again.log.len()), (None, 1));
+    let after = stage(tick(&mut controller, 1, OutcomeState::Observed, 20_000));
+    assert_eq!((after.error, after.log.len()), (None, 0));
+}
+
+#[test]
+fn what_the_target_took_or_may_have_taken_starts_a_cooldown() {
+    for (state, down) in [
+        (OutcomeState::Applied, 6),
+        (OutcomeState::Failed, 2),
+        (OutcomeState::Refused, 1),
+        (OutcomeState::Superseded, 1),
+        (OutcomeState::Dropped, 1),
+        (OutcomeState::Observed, 1),
+    ] {
         let mut controller = Controller::new(config(OnFailure::NoDown), None, Time(0));
         controller.install("count", Slot::Stage, module(|n| Some(if n == 1 { 6 } else { 1 }), "sha256:a", 1), Time(0));
         tick(&mut controller, 2, state, 5_000);
         let desired = if state == OutcomeState::Applied { 6 } else { 2 };
         let decision = tick(&mut controller, desired, state, 10_000);
         assert_eq!(decision.pools[0].to, down, "{state:?}");
-        assert_eq!(decision.guardrails.iter().any(|s| s.rule == Rule::Cooldown && s.from != s.to), down == 6);
+        assert_eq!(decision.guardrails.iter().any(|s| s.rule == Rule::Cooldown && s.from != s.to), down > 1);
     }
+}
+
+#[test]
+fn what_was_sent_before_a_pool_was_connected_anew_may_have_been_taken() {
+    let mut controller = Controller::new(config(OnFailure::NoDown), None, Time(0));
+    controller.install("count", Slot::Stage, module(|n| Some(if n == 1 { 6 } else { 1 }), "sha256:a", 1), Time(0));
+    let id = ask(&mut controller, 2, 5_000).id;
+    controller.let_go("default");
+    let outcome = controller.decisions().next().unwrap().pools[0].outcome.clone().unwrap();
+    assert_eq!(outcome.state, OutcomeState::Failed, "{}", outcome.message);
+    assert_eq!(ask(&mut controller, 6, 10_000).pools[0].to, 6);
+    assert!(controller.decisions().any(|d| d.id == id), "what may have been taken stays told");
 }
 
 #[test]

@@ -48,6 +48,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..60)
 }
 
+/// Numbers that a pool can have, so that the tiers trade places.
+fn tiered() -> impl Strategy<Value = Vec<Event>> {
+    let small = |mut event: Event| {
+        (event.serving, event.standby) = (event.serving % 8, event.standby % 5);
+        event
+    };
+    events().prop_map(move |events| events.into_iter().map(small).collect())
+}
+
 struct Hostile(Arc<Mutex<Event>>);
 
 impl Policy for Hostile {
@@ -136,10 +145,13 @@ fn need() -> MetricNeed {
     }
 }
 
-/// Plays events against a target that does what its mood says. Returns every decision.
-fn play(events: &[Event]) -> Result<Vec<Decision>, TestCaseError> {
+/// Plays events against a target that does what its mood says, with a standby tier and a limit upwards or without.
+/// Returns every decision.
+fn play(events: &[Event], tiers: bool) -> Result<Vec<Decision>, TestCaseError> {
     let event = Arc::new(Mutex::new(events[0].clone()));
-    let mut controller = Controller::new(config(), None, Time(0));
+    let mut config = config();
+    config.guardrails.scale_up = tiers.then_some(Rate { max_step: Step::Count(STEP), per: PER });
+    let mut controller = Controller::new(config, None, Time(0));
     let needs = ["queue-depth", "ttft-p95", "request-rate"].map(|signal| MetricNeed {
         signal: signal.to_owned(),
         required: signal == "queue-depth",
@@ -153,16 +165,16 @@ fn play(events: &[Event]) -> Result<Vec<Decision>, TestCaseError> {
     };
     controller.install("hostile", Slot::Stage, Ok(module), Time(0));
     let mut arbiter = Arbiter::new();
-    let (mut now, mut desired) = (Time(1_000_000), 9_u32);
+    let (mut now, mut desired, mut standby) = (Time(1_000_000), 9_u32, 0_u32);
     let (mut good_at, mut last_up): (Option<Time>, Option<Time>) = (None, None);
     let mut downs: Vec<(Time, u32)> = Vec::new();
     let mut decisions = Vec::new();
     for one in events {
         now = now + Span(one.after_ms);
         *event.lock().unwrap() = one.clone();
-        let replicas = (0..desired).map(|i| Replica {
+        let replicas = (0..desired + standby).map(|i| Replica {
             id: Arc::from(format!("r{i}")),
-            state: ReplicaState::Ready,
+            state: if i < desired { ReplicaState::Ready } else { ReplicaState::Standby },
             since: Time(0),
             restarting: false,
         });
@@ -170,8 +182,8 @@ fn play(events: &[Event]) -> Result<Vec<Decision>, TestCaseError> {
             pool: Arc::from("default"),
             at: now,
             desired,
-            standby: 0,
-            can_standby: false,
+            standby,
+            can_standby: tiers,
             rolling_out: one.mood == 7,
             replicas: replicas.collect(),
         };
@@ -196,13 +208,17 @@ fn play(events: &[Event]) -> Result<Vec<Decision>, TestCaseError> {
         let (from, to) = (decision.pools[0].from, decision.pools[0].to);
         prop_assert_eq!(from, desired);
         prop_assert!((2..=6).contains(&to) || (to <= from && from > 6 && to > 6) || to == from, "{} -> {}", from, to);
-        prop_assert_eq!(decision.pools[0].standby_to, 0);
-        if to < from {
+        let (standby_from, standby_to) = (decision.pools[0].standby_from, decision.pools[0].standby_to);
+        prop_assert!(tiers || standby_to == 0);
+        // Standby that serves, or has no room under the bound, is not taken away.
+        let (before, after) = (from + standby_from, to + standby_to);
+        let lower = to < from || (standby_to < standby_from && after < before.min(6));
+        if lower {
             prop_assert!(good_at.is_some_and(|at| now.since(at) <= STALE), "down on stale data");
             prop_assert!(last_up.is_none_or(|at| now.since(at) >= COOLDOWN), "down inside the cooldown");
             prop_assert!(one.mood != 7, "down during a roll-out");
             let recent: u32 = downs.iter().filter(|(at, _)| now.since(*at) < PER).map(|(_, n)| n).sum();
-            prop_assert!(recent + (from - to) <= STEP, "faster than the rate");
+            prop_assert!(to == from || recent + from.saturating_sub(to) <= STEP, "faster than the rate");
         }
         for action in decision.actions() {
             let state = match one.mood {
@@ -212,12 +228,11 @@ fn play(events: &[Event]) -> Result<Vec<Decision>, TestCaseError> {
                 _ => OutcomeState::Applied,
             };
             if state == OutcomeState::Applied {
-                if to > from {
+                if to > from || after > before {
                     last_up = Some(now);
-                } else {
-                    downs.push((now, from - to));
                 }
-                desired = action.serving;
+                downs.push((now, from.saturating_sub(to)));
+                (desired, standby) = (action.serving, action.standby);
             }
             let outcome = Outcome { decision: action.decision, pool: action.pool, state, message: String::new() };
             controller.record(outcome, now);
@@ -237,7 +252,12 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_guardrails_hold_and_the_bytes_are_the_same(events in events()) {
-        let (first, second) = (play(&events)?, play(&events)?);
+        let (first, second) = (play(&events, false)?, play(&events, false)?);
         prop_assert_eq!(serde_json::to_vec(&first).unwrap(), serde_json::to_vec(&second).unwrap());
+    }
+
+    #[test]
+    fn with_a_standby_tier_they_hold_too(events in tiered()) {
+        play(&events, true)?;
     }
 }

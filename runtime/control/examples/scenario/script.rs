@@ -8,7 +8,8 @@
 //! stage NAME needs=queue-depth!,request-rate combine=max onFailure=noDown      (`!`: required)
 //! fleet POOL replicas=2 takes=20s standby=1                    the target: replicas ready now, and how long a start takes
 //! signal POOL queue-depth=3 requests-completed=+2/s            each ready replica of the pool says so from now on
-//! page gateway-queue=4                                         said for the whole workload
+//! page gateway-queue=4 · page gateway-queue=-                  said for the whole workload; no longer said
+//! owes gateway-queue…                                          what the configured pages give, said or not
 //! mute|freeze|nan|negative|garbage|heal POOL/REPLICA…          what happens to a replica's page; `*`: to every one's
 //! stall POOL/REPLICA…    a long prompt: only engine-steps and kv-cache-usage move; reset POOL/REPLICA…: counts from zero
 //! without POOL/REPLICA… SIGNAL    its page no longer has that signal; `heal` brings it back
@@ -16,10 +17,12 @@
 //! late POOL                                                    the target answers no more; `prompt POOL` ends that
 //! answer STAGE POOL=4 POOL.standby=1 | load/8 | fail CODE | keep
 //! grant POOL=3 | all
-//! target POOL applies|refuses|fails|hangs|swallows|rolls|settles   (swallows: does it and never answers) what the target does with actions from now on
-//! pause 10m WHY… · override POOL=3 10m WHY… · resume · wake · restart · generation
+//! target POOL applies|refuses|fails|hangs|swallows|loses|rolls|settles   what the target does with actions from now on
+//!     (swallows: does it and never answers; loses: does it and answers too late)
+//! pause 10m WHY… · override POOL=3 10m WHY… · resume · wake · generation
+//! restart · restart 22s    the daemon, at once or after so long; reconnect POOL: whoever carried its actions out is gone
 //! set POOL=5                                                   someone else changes the target
-//! run 60s                                                      ticks at every interval
+//! run 60s · sleep 60s                                          ticks at every interval; none for so long
 //! ```
 
 #[path = "script/fleet.rs"] // found from the tests too, which include this file by path
@@ -96,6 +99,7 @@ struct Stage {
     needs: BTreeMap<String, Vec<MetricNeed>>,
     fleets: Vec<Fleet>,
     pages: BTreeMap<String, f64>,
+    owed: Vec<String>,
     grants: Option<BTreeMap<String, u32>>,
     controller: Option<Controller>,
     arbiter: Arbiter,
@@ -161,6 +165,7 @@ impl Stage {
             needs: BTreeMap::new(),
             fleets: Vec::new(),
             pages: BTreeMap::new(),
+            owed: Vec::new(),
             grants: None,
             controller: None,
             arbiter: Arbiter::new(),
@@ -185,18 +190,27 @@ impl Stage {
             }
             "answer" => self.answer(rest),
             "grant" => self.grant(rest),
-            "page" => {
-                for (name, value) in words(rest) {
-                    self.pages.insert(name.to_owned(), number(value)?);
-                }
+            "page" => self.page(rest),
+            "owes" => {
+                self.owed = rest.split_whitespace().map(str::to_owned).collect();
+                let owed = self.owed.clone();
+                self.controller().set_page_signals(&owed);
                 Ok(())
             }
             "pause" | "override" | "resume" | "wake" => self.command(verb, rest),
-            "restart" => self.restart(),
+            "restart" => self.restart(rest),
+            "reconnect" => {
+                self.controller().let_go(rest);
+                Ok(())
+            }
             "generation" => {
                 self.config.generation += 1;
                 let (config, now) = (self.config.clone(), self.now);
                 self.controller().reconfigure(config, now);
+                Ok(())
+            }
+            "sleep" => {
+                self.now = self.now + span(rest)?;
                 Ok(())
             }
             "run" => self.run(span(rest)?),
@@ -271,15 +285,6 @@ impl Stage {
         Ok(())
     }
 
-    fn restart(&mut self) -> Result<(), String> {
-        let saved = self.controller().save();
-        let text = serde_json::to_string(&saved).map_err(|e| e.to_string())?;
-        let saved: Saved = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-        self.controller = None;
-        self.start(Some(saved));
-        Ok(())
-    }
-
     fn controller(&mut self) -> &mut Controller {
         if self.controller.is_none() {
             self.start(None);
@@ -289,6 +294,7 @@ impl Stage {
 
     fn start(&mut self, saved: Option<Saved>) {
         let mut controller = Controller::new(self.config.clone(), saved, self.now);
+        controller.set_page_signals(&self.owed);
         for (name, answers) in &self.answers {
             let preparation = Preparation { needs: self.needs[name].clone(), attributes: Vec::new() };
             let policy = Arc::new(Scripted(Arc::clone(answers)));

@@ -69,6 +69,32 @@ fn each_invariant_can_be_broken() {
 }
 
 #[test]
+fn standby_that_goes_is_a_decrease_unless_a_bound_takes_it() {
+    let with_standby = |c: &mut Case<'_>| (c.can_standby, c.present) = (true, Counts { serving: 4, standby: 2 });
+    let less = Counts { serving: 4, standby: 1 };
+    let broken = |set: &dyn Fn(&mut Case<'_>), to| {
+        found(
+            |c| {
+                with_standby(c);
+                set(c);
+            },
+            to,
+            &ALL,
+            false,
+        )
+    };
+    assert_eq!(broken(&|_| {}, less), []);
+    assert_eq!(broken(&|c| c.rolling_out = true, less), [Violation::Rollout]);
+    assert_eq!(broken(&|c| c.doubt = Some("stale".to_owned()), less), [Violation::Stale]);
+    assert_eq!(broken(&|c| c.last_up = Some(Time(900_000)), less), [Violation::Cooldown]);
+    // What wakes is no decrease, nor is standby that has no room under the bound.
+    let doubted = |max: u32| move |c: &mut Case<'_>| (c.doubt, c.max) = (Some("stale".to_owned()), max);
+    assert_eq!(broken(&doubted(8), Counts { serving: 5, standby: 1 }), []);
+    assert_eq!(broken(&doubted(5), Counts { serving: 5, standby: 0 }), []);
+    assert_eq!(broken(&doubted(5), Counts { serving: 4, standby: 0 }), [Violation::Stale]);
+}
+
+#[test]
 fn the_rate_counts_every_move_in_its_window() {
     let change = |at: u64, from, to| Change {
         decision: String::new(),

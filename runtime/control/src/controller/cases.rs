@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Controller;
 use crate::guardrails::{Awake, Case, Counts, Zero};
 use crate::sample::ReplicaState;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 impl Controller {
     /// What was last asked for: on its way, else taken since the target's newest report, else as the target knows it.
@@ -73,16 +73,19 @@ impl Controller {
             .collect()
     }
 
-    /// Keeps since when the chain has proposed zero while nothing ran or waited.
+    /// Keeps since when the chain has proposed zero while nothing ran or waited. Idleness that nobody watched, because
+    /// there was no tick for too long, is none.
     pub(super) fn note_idleness(&mut self, numbers: &[Counts], answered: bool, now: Time) {
         let limits = self.limits();
+        let gap = limits.stale_after.max(Span(self.config.interval.0.saturating_mul(2)));
+        let watched = self.facts.decisions.back().is_some_and(|last| now.since(last.at) <= gap);
         for (pool, number) in self.config.pools.iter().zip(numbers) {
             let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
             // A person's number replaces what the chain proposed.
             let ordered = self.facts.order.as_ref().and_then(|o| o.pools.get(&pool.name)).copied();
             let wanted = ordered.or(answered.then_some(number.serving));
             let idle = wanted == Some(0) && pool.zero.is_some() && self.windows.idle(&pool.name, limits, now);
-            memory.idle_since = if idle { memory.idle_since.or(Some(now)) } else { None };
+            memory.idle_since = if idle { memory.idle_since.filter(|_| watched).or(Some(now)) } else { None };
         }
     }
 

@@ -30,10 +30,18 @@ impl Controller {
         for (need, series) in needs.iter().zip(answered).filter(|(need, _)| in_use(need, seen)) {
             uses_any = true;
             let never = !was_seen(&need.signal, seen);
+            if series.is_empty() {
+                bad.push((
+                    format!("more than {MAX_SERIES} series: all of it was left out"),
+                    need.signal.as_str(),
+                    None,
+                ));
+            }
             for one in series {
                 // A pool that was scaled to zero has nobody to ask; that is no reason to hold the others. Nor is one
-                // whose replicas are all silent.
+                // whose replicas are all silent. What names no pool speaks for all of them.
                 let pool = one.input.labels.iter().find(|(name, _)| name == "pool").map(|(_, pool)| pool.as_str());
+                let pool = pool.filter(|pool| !pool.is_empty());
                 let asked = pool.map_or(someone, |pool| ready(pool) > 0);
                 let only = pool.filter(|_| one.input.kind == InputKind::Missing);
                 bad.extend(complaint(one, need, never, asked).map(|fault| (fault, need.signal.as_str(), only)));
@@ -100,6 +108,10 @@ fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool)
         }
         Stale => {
             format!("stale, {age} old (no possible number from {})", first_few(answered.garbled.iter().cloned()))
+        }
+        Partial if answered.page_late => {
+            let missed = if answered.late.is_empty() { &answered.garbled } else { &answered.late };
+            format!("no answer from {}", first_few(missed.iter().cloned()))
         }
         Partial => {
             let share = input.coverage * 100.0;

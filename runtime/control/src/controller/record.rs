@@ -81,12 +81,13 @@ impl Controller {
     /// report will say.
     pub fn let_go(&mut self, pool: &str) {
         if let Some(memory) = self.facts.pools.get_mut(pool) {
-            memory.changes.iter_mut().for_each(|change| change.accepted = true);
+            memory.settle();
         }
         let unanswered = self.facts.decisions.iter_mut().flat_map(|d| &mut d.pools).filter(|p| p.name == pool);
         for pool in unanswered.filter(|p| p.outcome.is_none()) {
-            let message = "the pool was connected anew; its next report says what was taken".to_owned();
-            pool.outcome = Some(PoolOutcome { state: OutcomeState::Dropped, message });
+            let message =
+                "the pool was connected anew before the answer; its next report says what was taken".to_owned();
+            pool.outcome = Some(PoolOutcome { state: OutcomeState::Failed, message });
         }
     }
 
@@ -102,26 +103,31 @@ impl Controller {
         let Some(index) = memory.changes.iter().position(|c| c.decision == outcome.decision && !c.accepted) else {
             return;
         };
-        if outcome.state == OutcomeState::Applied {
-            accept(memory, index, now);
-        } else if let Some(undone) = memory.changes.remove(index)
-            && let Some(next) = memory.changes.get_mut(index)
-        {
-            // The next change began where this one should have ended.
-            (next.from, next.standby_from) = (undone.from, undone.standby_from);
+        match outcome.state {
+            OutcomeState::Applied => accept(memory, index, now),
+            // Nobody answered, which does not say that nothing was done.
+            OutcomeState::Failed => memory.may_be_taken(index),
+            _ => {
+                if let Some(undone) = memory.changes.remove(index)
+                    && let Some(next) = memory.changes.get_mut(index)
+                {
+                    // The next change began where this one should have ended.
+                    (next.from, next.standby_from) = (undone.from, undone.standby_from);
+                }
+            }
         }
     }
 }
 
 /// Whether the last decision changed nothing, so that the next takes its place among those kept: nothing was asked, or
-/// the target did not take it, or it was only observed and is being said again.
+/// the target did not take it, or it is being said again after nobody answered, or after it was only observed.
 fn came_to_nothing(last: &Decision, next: &Decision) -> bool {
     let numbers = |d: &Decision| -> Vec<_> {
         d.pools.iter().map(|p| (p.name.clone(), p.from, p.to, p.standby_from, p.standby_to)).collect()
     };
     last.pools.iter().all(|pool| match pool.outcome.as_ref().map(|o| o.state) {
         None | Some(OutcomeState::Applied) => false,
-        Some(OutcomeState::Observed) => numbers(last) == numbers(next),
+        Some(OutcomeState::Observed | OutcomeState::Failed) => numbers(last) == numbers(next),
         Some(_) => true,
     })
 }
@@ -130,13 +136,12 @@ fn came_to_nothing(last: &Decision, next: &Decision) -> bool {
 fn accept(memory: &mut PoolMemory, index: usize, now: Time) {
     let change = &mut memory.changes[index];
     change.accepted = true;
-    let (from, to) = (change.from, change.to);
-    let total = |serving: u32, standby: u32| serving.saturating_add(standby);
-    let new = total(to, change.standby_to).saturating_sub(total(from, change.standby_from));
-    memory.asked = Some((to, change.standby_to, now));
+    let (from, to, new) = (change.from, change.to, change.added());
+    let (standby_to, total) = (change.standby_to, change.total());
+    memory.asked = Some((to, standby_to, now));
     if to > from || new > 0 {
         memory.last_up = Some(now);
-        memory.starts.ordered(now, new);
+        memory.starts.ordered(now, new, total);
     }
     if to < from {
         memory.last_down = Some(now);

@@ -20,8 +20,13 @@ pub(super) fn apply(case: &Case<'_>, wanted: Counts) -> Ruling {
     } else {
         wanted.serving.max(present.saturating_sub(left))
     };
+    let mut after = case.fit(Counts { serving, ..wanted });
+    if after.lowers(case.present) && !wanted.lowers(case.present) {
+        // Standby that was to give way to serving stays for what does not come yet.
+        after.standby = case.present.total() - after.serving;
+    }
     let (way, per) = (if up { "up" } else { "down" }, rate.per);
-    Some((case.fit(Counts { serving, ..wanted }), format!("at most {most} {way} within {per}, {used} of them used")))
+    Some((after, format!("at most {most} {way} within {per}, {used} of them used")))
 }
 
 /// Replicas that the window allows one way, and those it has seen already.

@@ -1,16 +1,20 @@
 //! The modules behind the stages, each with the configuration it was admitted for.
 //!
 //! For: swaps between ticks. A module that could not be loaded leaves the last good one serving; a stage that stays in
-//! the chain keeps its state. Never calls a module.
+//! the chain keeps its state, for the policy that wrote it. Never calls a module.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::memory::Memory;
 use crate::config::{Module, OnFailure, StageConfig};
 use crate::policy::{Fault, MetricNeed};
-use crate::saved::{SavedState, Slot};
+use crate::saved::{SavedState, Slot, writer_key};
 
 /// A module with the configuration it was admitted for.
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
+    /// The policy's name, as the configuration had it.
+    pub(crate) policy: String,
     pub(crate) module: Module,
     pub(crate) config: String,
 }
@@ -39,14 +43,17 @@ pub(crate) struct Chain {
     stages: Vec<Cells>,
     /// States that were saved for stages that are not there now; a stage that comes back finds its own.
     orphans: Vec<SavedState>,
+    /// Who wrote them.
+    writers: BTreeMap<String, String>,
 }
 
 /// Most states kept for stages that left the chain.
 const MAX_ORPHANS: usize = 32;
 
 impl Chain {
-    pub(crate) fn restored(states: Vec<SavedState>) -> Self {
-        Chain { stages: Vec::new(), orphans: states }
+    /// From what was saved; `writers`: see [`SavedFacts`](crate::saved::SavedFacts).
+    pub(crate) fn restored(states: Vec<SavedState>, writers: BTreeMap<String, String>) -> Self {
+        Chain { stages: Vec::new(), orphans: states, writers }
     }
 
     /// The stages of a new configuration. Those that remain keep module and state.
@@ -61,17 +68,20 @@ impl Chain {
         }
         for gone in before {
             self.orphans.extend(gone.save());
+            self.writers.extend(gone.writers());
         }
         let excess = self.orphans.len().saturating_sub(MAX_ORPHANS);
         self.orphans.drain(..excess);
+        let kept: BTreeSet<String> = self.orphans.iter().map(|o| writer_key(&o.stage, o.slot, o.previous)).collect();
+        self.writers.retain(|key, _| kept.contains(key));
     }
 
     fn adopt(&mut self, name: &str) -> Cells {
         let mut cells = Cells { name: name.to_owned(), own: Cell::default(), fallback: Cell::default(), failed: None };
         for state in self.orphans.extract_if(.., |o| o.stage == name) {
             match state.slot {
-                Slot::Stage => cells.own.memory.restore(state),
-                Slot::Fallback => cells.fallback.memory.restore(state),
+                Slot::Stage => cells.own.memory.restore(state, &self.writers),
+                Slot::Fallback => cells.fallback.memory.restore(state, &self.writers),
             }
         }
         cells
@@ -79,9 +89,9 @@ impl Chain {
 
     /// Takes a module in, or notes why there is none. Unknown stages are ignored: the configuration has moved on.
     pub(crate) fn install(&mut self, config: &[StageConfig], stage: &str, slot: Slot, module: Result<Module, Fault>) {
-        let Some(text) = config.iter().find(|s| s.name == stage).and_then(|s| match (slot, &s.on_failure) {
-            (Slot::Stage, _) => Some(&s.module.config),
-            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&module.config),
+        let Some(named) = config.iter().find(|s| s.name == stage).and_then(|s| match (slot, &s.on_failure) {
+            (Slot::Stage, _) => Some(&s.module),
+            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&**module),
             _ => None,
         }) else {
             return;
@@ -94,7 +104,7 @@ impl Chain {
         match module {
             Ok(module) => {
                 cell.memory.swap(&module.digest);
-                cell.loaded = Some(Loaded { module, config: text.clone() });
+                cell.loaded = Some(Loaded { policy: named.policy.clone(), module, config: named.config.clone() });
                 cell.refused = None;
                 if slot == Slot::Stage {
                     cells.failed = None;
@@ -159,8 +169,23 @@ impl Chain {
             Slot::Fallback => &mut cells.fallback,
         };
         if let Some(loaded) = &cell.loaded {
-            cell.memory.commit(loaded.module.state_version, state);
+            cell.memory.commit(&loaded.policy, loaded.module.state_version, state);
         }
+    }
+
+    /// A module called its state bad.
+    pub(crate) fn refuse_state(&mut self, index: usize, slot: Slot) {
+        if let Some(cells) = self.stages.get_mut(index) {
+            match slot {
+                Slot::Stage => cells.own.memory.refuse(),
+                Slot::Fallback => cells.fallback.memory.refuse(),
+            }
+        }
+    }
+
+    /// Who wrote each saved state.
+    pub(crate) fn writers(&self) -> BTreeMap<String, String> {
+        self.writers.clone().into_iter().chain(self.stages.iter().flat_map(Cells::writers)).collect()
     }
 
     pub(crate) fn save(&self) -> Vec<SavedState> {
@@ -171,5 +196,9 @@ impl Chain {
 impl Cells {
     fn save(&self) -> impl Iterator<Item = SavedState> {
         self.own.memory.save(&self.name, Slot::Stage).chain(self.fallback.memory.save(&self.name, Slot::Fallback))
+    }
+
+    fn writers(&self) -> impl Iterator<Item = (String, String)> {
+        self.own.memory.writers(&self.name, Slot::Stage).chain(self.fallback.memory.writers(&self.name, Slot::Fallback))
     }
 }

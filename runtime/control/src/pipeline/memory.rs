@@ -1,9 +1,12 @@
 //! The state that a module asked to be kept, and that of the version before.
 //!
 //! For: policies that learn. The state before a swap stays until the new module is confirmed by enough good decisions, so
-//! that a roll-back finds what it left. Never interprets the bytes.
+//! that a roll-back finds what it left. What another policy wrote, or what a policy itself refused, is not passed. Never
+//! interprets the bytes.
 
-use crate::saved::{SavedState, Slot};
+use std::collections::BTreeMap;
+
+use crate::saved::{SavedState, Slot, writer_key};
 
 /// So many good decisions confirm a module.
 pub(crate) const CONFIRMED: u32 = 20;
@@ -11,6 +14,8 @@ pub(crate) const CONFIRMED: u32 = 20;
 /// One kept state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
+    /// The policy that wrote it; empty: not known, since an earlier daemon kept it.
+    policy: String,
     version: u32,
     digest: String,
     bytes: Vec<u8>,
@@ -22,16 +27,31 @@ pub(crate) struct Memory {
     current: State,
     good: u32,
     previous: Option<State>,
+    /// The module behind the stage called its state bad, and has not answered since.
+    refused: bool,
 }
 
 impl Memory {
-    /// What a module of that version is given, and the stored version where it is another.
-    pub(crate) fn for_version(&self, version: u32) -> (&[u8], Option<u32>) {
-        if self.current.bytes.is_empty() || self.current.version == version {
-            (&self.current.bytes, None)
+    /// What a module of that policy and version is given; where that is not what is stored: why.
+    pub(crate) fn for_module(&self, policy: &str, version: u32) -> (&[u8], Option<String>) {
+        let State { policy: writer, version: written, bytes, .. } = &self.current;
+        let why = if bytes.is_empty() {
+            None
+        } else if !writer.is_empty() && writer != policy {
+            Some(format!("state of policy {writer} is not passed to {policy}: it starts empty"))
+        } else if *written != version {
+            Some(format!("state of version {written} is not passed to version {version}: it starts empty"))
+        } else if self.refused {
+            Some("it called its state bad: it starts empty".to_owned())
         } else {
-            (&[], Some(self.current.version))
-        }
+            None
+        };
+        (if why.is_some() { &[] } else { bytes }, why)
+    }
+
+    /// The module called its state bad: until it has answered, it is given none.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
     }
 
     /// Another module takes over, from what there is.
@@ -45,16 +65,19 @@ impl Memory {
         }
         digest.clone_into(&mut self.current.digest);
         self.good = 0;
+        self.refused = false;
     }
 
-    /// A good answer of a module of that version. A state of another version is gone once the module has answered.
-    pub(crate) fn commit(&mut self, version: u32, state: Option<Vec<u8>>) {
+    /// A good answer of a module of that policy and version. A state that was not passed is gone once it has answered.
+    pub(crate) fn commit(&mut self, policy: &str, version: u32, state: Option<Vec<u8>>) {
         match state {
             Some(bytes) => self.current.bytes = bytes,
-            None if self.current.version != version => self.current.bytes.clear(),
+            None if self.for_module(policy, version).1.is_some() => self.current.bytes.clear(),
             None => {}
         }
+        policy.clone_into(&mut self.current.policy);
         self.current.version = version;
+        self.refused = false;
         self.good = (self.good + 1).min(CONFIRMED);
         if self.good == CONFIRMED {
             self.previous = None;
@@ -66,6 +89,7 @@ impl Memory {
         let Some(previous) = self.previous.take() else { return false };
         self.current = previous;
         self.good = CONFIRMED;
+        self.refused = false;
         true
     }
 
@@ -84,8 +108,18 @@ impl Memory {
         current.into_iter().chain(previous)
     }
 
-    pub(super) fn restore(&mut self, saved: SavedState) {
-        let state = State { version: saved.version, digest: saved.digest, bytes: saved.bytes };
+    /// Who wrote each of the states that are saved.
+    pub(super) fn writers(&self, stage: &str, slot: Slot) -> impl Iterator<Item = (String, String)> {
+        let states = [(Some(&self.current), false), (self.previous.as_ref(), true)];
+        let known = states.into_iter().filter_map(|(state, previous)| Some((state?, previous)));
+        known
+            .filter(|(state, _)| !state.policy.is_empty())
+            .map(move |(state, previous)| (writer_key(stage, slot, previous), state.policy.clone()))
+    }
+
+    pub(super) fn restore(&mut self, saved: SavedState, writers: &BTreeMap<String, String>) {
+        let policy = writers.get(&writer_key(&saved.stage, saved.slot, saved.previous)).cloned().unwrap_or_default();
+        let state = State { policy, version: saved.version, digest: saved.digest, bytes: saved.bytes };
         if saved.previous {
             self.previous = Some(state);
         } else {

@@ -59,27 +59,56 @@ fn merging_is_per_pool_and_tier() {
 fn a_state_of_another_version_is_not_passed_and_gone_after_an_answer() {
     let mut memory = Memory::default();
     memory.swap("one");
-    memory.commit(1, Some(vec![7]));
+    memory.commit("p", 1, Some(vec![7]));
     memory.swap("two");
-    assert_eq!(memory.for_version(1), (&[7][..], None));
-    assert_eq!(memory.for_version(2), (&[][..], Some(1)));
-    memory.commit(2, None);
-    assert_eq!(memory.for_version(2), (&[][..], None));
+    assert_eq!(memory.for_module("p", 1), (&[7][..], None));
+    let (state, why) = memory.for_module("p", 2);
+    assert!(state.is_empty() && why.is_some_and(|why| why.starts_with("state of version 1 is not passed")));
+    memory.commit("p", 2, None);
+    assert_eq!(memory.for_module("p", 2), (&[][..], None));
+}
+
+#[test]
+fn a_state_of_another_policy_is_not_passed_and_waits_for_its_own() {
+    let mut memory = Memory::default();
+    memory.swap("one");
+    memory.commit("p", 1, Some(vec![7]));
+    memory.swap("two");
+    let (state, why) = memory.for_module("q", 1);
+    assert!(state.is_empty() && why.is_some_and(|why| why.starts_with("state of policy p is not passed to q")));
+    assert_eq!(memory.for_module("p", 1), (&[7][..], None));
+    memory.commit("q", 1, None);
+    assert_eq!(memory.for_module("p", 1), (&[][..], None));
+}
+
+#[test]
+fn a_state_that_was_called_bad_is_not_passed_again() {
+    let mut memory = Memory::default();
+    memory.swap("one");
+    memory.commit("p", 1, Some(vec![7]));
+    memory.refuse();
+    assert!(memory.for_module("p", 1).0.is_empty());
+    // Another module may be able to read it.
+    let mut swapped = memory.clone();
+    swapped.swap("two");
+    assert_eq!(swapped.for_module("p", 1), (&[7][..], None));
+    memory.commit("p", 1, None);
+    assert_eq!(memory.for_module("p", 1), (&[][..], None));
 }
 
 #[test]
 fn the_state_before_is_kept_until_the_new_module_is_confirmed() {
     let mut memory = Memory::default();
     memory.swap("one");
-    memory.commit(1, Some(vec![1]));
+    memory.commit("p", 1, Some(vec![1]));
     memory.swap("two");
-    memory.commit(1, Some(vec![2]));
+    memory.commit("p", 1, Some(vec![2]));
     let mut back = memory.clone();
     assert!(back.restore_previous());
-    assert_eq!(back.for_version(1).0, [1]);
+    assert_eq!(back.for_module("p", 1).0, [1]);
     for _ in 0..CONFIRMED {
-        memory.commit(1, None);
+        memory.commit("p", 1, None);
     }
     assert!(!memory.restore_previous());
-    assert_eq!(memory.for_version(1).0, [2]);
+    assert_eq!(memory.for_module("p", 1).0, [2]);
 }

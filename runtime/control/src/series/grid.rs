@@ -8,12 +8,15 @@ use super::ledger::Account;
 use super::members::Member;
 use super::merge::Merge;
 use super::track::{Track, Value};
-use super::{Answered, Limits, MAX_SERIES, MAX_STEPS, MAX_VALUES, MAX_WINDOW, Windows};
+use super::{Answered, Limits, MAX_SERIES, MAX_STEPS, MAX_VALUES, MAX_WINDOW, Tracks, Windows};
 use crate::decision::{Input, InputKind};
 use crate::policy::{MetricNeed, Series};
 use crate::sample::{Labels, Origin};
 use crate::signals::{self, Across, Within};
 use crate::time::{Span, Time};
+
+/// What stands for the identity of a page for the whole workload.
+pub(super) const PAGE: &str = "the page of the workload";
 
 /// What a need asks for, resolved.
 pub(super) struct Plan<'a> {
@@ -30,6 +33,8 @@ pub(super) struct Plan<'a> {
     cut: bool,
     /// The group last asked for.
     latest: usize,
+    /// See [`Voice`].
+    owed_since: Option<Time>,
     step: Span,
     steps: u64,
 }
@@ -40,6 +45,8 @@ pub(super) struct Group<'a> {
     pub(super) voices: Vec<Voice<'a>>,
     /// Serving replicas that should answer and have no track: pool, identity.
     pub(super) absent: Vec<(&'a str, &'a str, &'a Member)>,
+    /// A configured page should answer, and never has.
+    pub(super) no_page: bool,
 }
 
 /// One replica (or one page for the workload) in one group.
@@ -49,6 +56,8 @@ pub(super) struct Voice<'a> {
     pub(super) tracks: Vec<&'a Track>,
     /// For the service rate: the books instead.
     pub(super) account: Option<&'a Account>,
+    /// For a page that is configured: when it last gave that signal. It owes what it gave then, however long ago.
+    owed_since: Option<Time>,
 }
 
 /// What a series is computed from.
@@ -67,7 +76,7 @@ impl<'a> Plan<'a> {
             self.latest = match self.groups.binary_search_by(|g| g.labels.cmp(&labels)) {
                 Ok(index) => index,
                 Err(index) => {
-                    self.groups.insert(index, Group { labels, voices: Vec::new(), absent: Vec::new() });
+                    self.groups.insert(index, Group { labels, voices: Vec::new(), absent: Vec::new(), no_page: false });
                     index
                 }
             };
@@ -129,6 +138,7 @@ impl Windows {
             Supply::Tracks(tracks) => own_defaults(tracks),
             Supply::Accounts(_) => (Within::Max, Across::Max),
         });
+        let owed = self.owed_for(&need.signal);
         let step = Span(if need.step.0 == 0 { limits.interval.0 } else { need.step.0 }.max(1_000));
         let window = need.window.0.min(MAX_WINDOW.0);
         let mut plan = Plan {
@@ -140,6 +150,7 @@ impl Windows {
             per_replica: false,
             cut: false,
             latest: 0,
+            owed_since: owed.and_then(|raw| self.signals.get(raw)).and_then(Tracks::page_newest),
             step,
             steps: window.div_ceil(step.0).clamp(1, MAX_STEPS),
         };
@@ -161,6 +172,10 @@ impl Windows {
         if plan.need.by.iter().any(|by| by != "pool") {
             // A replica that left or is silent, or labels that nobody gives any more, are no series any longer.
             plan.groups.retain(|group| group.voices.iter().any(|v| v.owes(limits, now)));
+        }
+        if owed.is_some_and(|raw| self.lacks(raw)) {
+            // Which labels it would give nobody knows.
+            plan.group(&vec![""; need.by.len()]).no_page = true;
         }
         self.expect_absent(&mut plan, limits, now);
         plan
@@ -210,12 +225,13 @@ impl Windows {
             Origin::Query => None,
         };
         plan.per_replica |= member.is_some();
+        let owed_since = plan.owed_since.filter(|_| *origin == Origin::Query);
         let values: Vec<&str> = plan.need.by.iter().map(|name| label(name, origin, own)).collect();
         let group = plan.group(&values);
         // Tracks are sorted by origin, so the voice of this origin, if there is one, is the newest.
         match group.voices.last_mut() {
             Some(voice) if voice.origin == origin => voice.tracks.extend(track),
-            _ => group.voices.push(Voice { origin, member, tracks: track.into_iter().collect(), account }),
+            _ => group.voices.push(Voice { origin, member, tracks: track.into_iter().collect(), account, owed_since }),
         }
     }
 
@@ -236,7 +252,7 @@ impl Windows {
             }
         }
         if plan.groups.is_empty() {
-            plan.groups.push(Group { labels: Labels::new(), voices: Vec::new(), absent: Vec::new() });
+            plan.groups.push(Group { labels: Labels::new(), voices: Vec::new(), absent: Vec::new(), no_page: false });
         }
     }
 
@@ -262,8 +278,8 @@ impl Windows {
                 let age = quality.age.unwrap_or(Span(0));
                 let (signal, labels) = (need.signal.clone(), group.labels.clone());
                 let series = Series { signal, labels, step, values, age, coverage: quality.coverage };
-                let Quality { late, frozen, garbled, .. } = quality;
-                Answered { series, input, late, frozen, garbled, cut }
+                let Quality { late, page_late, frozen, garbled, .. } = quality;
+                Answered { series, input, late, frozen, garbled, page_late, cut }
             })
             .collect()
     }
@@ -298,6 +314,8 @@ pub(super) struct Quality {
     /// Share of the replicas that answered, and whose answer there is no reason to doubt.
     pub(super) trusted: f64,
     pub(super) reset: bool,
+    /// A page for the whole workload does not answer. It is not one of many that a share may do without.
+    pub(super) page_late: bool,
     pub(super) late: Vec<String>,
     pub(super) frozen: Vec<(String, Span)>,
     pub(super) garbled: Vec<String>,
@@ -311,7 +329,7 @@ impl Quality {
             None => InputKind::Missing,
             Some(age) if age > limits.stale_after => InputKind::Stale,
             _ if doubtful && (self.trusted <= 0.0 || self.trusted < min_coverage) => InputKind::Suspicious,
-            _ if self.coverage < min_coverage => InputKind::Partial,
+            _ if self.coverage < min_coverage || self.page_late => InputKind::Partial,
             _ if self.reset => InputKind::Reset,
             _ => InputKind::Fresh,
         }
@@ -330,7 +348,7 @@ impl Voice<'_> {
     pub(super) fn name(&self) -> &str {
         match self.origin {
             Origin::Replica { replica, .. } => replica,
-            Origin::Query => "the page of the workload",
+            Origin::Query => PAGE,
         }
     }
 
@@ -345,7 +363,12 @@ impl Voice<'_> {
     /// Whether it should answer: it speaks for someone, and has not long stopped giving this signal.
     pub(super) fn owes(&self, limits: Limits, now: Time) -> bool {
         let since = self.newest_at(false).or(self.member.map(|m| m.from));
-        self.speaks_for_someone(limits, now) && since.is_none_or(|at| now.since(at) <= limits.silent_after)
+        let until = self.owed_since.unwrap_or(now);
+        self.speaks_for_someone(limits, now) && since.is_none_or(|at| until.since(at) <= limits.silent_after)
+    }
+
+    pub(super) fn is_page(&self) -> bool {
+        *self.origin == Origin::Query
     }
 
     /// Whether it served at that instant, so that its values belong to the sum.

@@ -17,7 +17,8 @@ const SHORTEST_STRETCH: Span = Span(5_000);
 const ENOUGH_COMPLETIONS: f64 = 10.0;
 /// A stretch that lasted so long is measured whatever it saw.
 const LONG_STRETCH: Span = Span(60_000);
-/// For how long a measured service rate is believed.
+/// Which measurements of a pool compete for its service rate: those so long before its newest. Without a newer one the
+/// last stays, however old: a pool that is never saturated would otherwise be scaled by a guess.
 const REMEMBER: Span = Span(3_600_000);
 /// Most measurements kept per replica.
 const MAX_MEASURED: usize = 64;
@@ -89,11 +90,22 @@ impl Ledger {
         }
     }
 
-    /// Forgets replicas that have said nothing for as long as a measurement is believed, and the arrivals of those that
-    /// have said nothing since `keep`.
-    pub(super) fn forget(&mut self, keep: Time, now: Time) {
-        self.accounts.retain(|_, a| {
-            a.measured.retain(|(at, _)| now.since(*at) <= REMEMBER);
+    /// Forgets measurements that newer ones of their pool have outlived, and the arrivals of replicas that have said
+    /// nothing since `keep`.
+    pub(super) fn forget(&mut self, keep: Time) {
+        let mut newest: BTreeMap<Arc<str>, Time> = BTreeMap::new();
+        for (origin, account) in &self.accounts {
+            if let (Origin::Replica { pool, .. }, Some((at, _))) = (origin, account.measured.back()) {
+                let of_pool = newest.entry(Arc::clone(pool)).or_insert(*at);
+                *of_pool = (*of_pool).max(*at);
+            }
+        }
+        self.accounts.retain(|origin, a| {
+            if let Origin::Replica { pool, .. } = origin
+                && let Some(newest) = newest.get(pool)
+            {
+                a.measured.retain(|(at, _)| newest.since(*at) <= REMEMBER);
+            }
             a.arrivals.take_if(|track| track.newest_at().is_none_or(|at| at < keep));
             !a.measured.is_empty() || a.newest.is_some_and(|at| at >= keep)
         });
@@ -105,12 +117,21 @@ impl Ledger {
         }
     }
 
-    /// What was measured in a pool and is still believed, for a later process: instants ascending, rates descending.
-    pub(super) fn measured(&self, pool: &str, now: Time) -> Vec<(Time, f64)> {
+    /// Pools that the configuration no longer names leave.
+    pub(super) fn keep_pools(&mut self, keep: &dyn Fn(&str) -> bool) {
+        self.accounts.retain(|origin, _| match origin {
+            Origin::Replica { pool, .. } => keep(pool),
+            Origin::Query => true,
+        });
+    }
+
+    /// What was measured in a pool and still competes, for a later process: instants ascending, rates descending.
+    pub(super) fn measured(&self, pool: &str) -> Vec<(Time, f64)> {
         let of_pool =
             self.accounts.iter().filter(|(o, _)| matches!(o, Origin::Replica { pool: p, .. } if **p == *pool));
         let mut all: Vec<(Time, f64)> = of_pool.flat_map(|(_, a)| a.measured.iter().copied()).collect();
-        all.retain(|(at, _)| now.since(*at) <= REMEMBER);
+        let last = all.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        all.retain(|(at, _)| last.since(*at) <= REMEMBER);
         all.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
         let mut newest = None;
         all.retain(|(at, _)| {
@@ -186,12 +207,10 @@ impl Account {
         self.newest
     }
 
-    /// The most measured and still believed at `at`.
+    /// The most measured in the hour before the newest measurement that was made by `at`.
     pub(super) fn service_rate(&self, at: Time) -> Option<f64> {
-        self.measured
-            .iter()
-            .filter(|(when, _)| *when <= at && at.since(*when) <= REMEMBER)
-            .map(|(_, rate)| *rate)
-            .reduce(f64::max)
+        let made = self.measured.iter().filter(|(when, _)| *when <= at);
+        let newest = made.clone().next_back()?.0;
+        made.filter(|(when, _)| newest.since(*when) <= REMEMBER).map(|(_, rate)| *rate).reduce(f64::max)
     }
 }

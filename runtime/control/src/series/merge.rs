@@ -4,7 +4,7 @@
 //! chooses who belongs to a group.
 
 use super::Limits;
-use super::grid::{Group, Quality, Voice, newest_of};
+use super::grid::{Group, PAGE, Quality, Voice, newest_of};
 use super::members::Member;
 use super::track::{Track, Value, Walk};
 use crate::signals::{Across, Within};
@@ -25,12 +25,14 @@ impl Merge {
     pub(super) fn quality(&self, group: &Group<'_>, now: Time) -> Quality {
         let (mut expected, mut answered, mut trusted, mut newest) = (0_u32, 0_u32, 0_u32, None::<Time>);
         let mut quality = Quality::default();
+        let mut stopped: Vec<String> = Vec::new();
         for voice in &group.voices {
             let at = voice.newest_at(self.needs_two());
             if !voice.owes(self.limits, now) {
                 // One that serves but has long stopped giving this signal still says how old it is.
                 if voice.speaks_for_someone(self.limits, now) {
                     newest = newest.max(at);
+                    stopped.push(voice.name().to_owned());
                 }
                 continue;
             }
@@ -39,6 +41,7 @@ impl Merge {
             quality.reset |= voice.tracks.iter().any(|t| t.just_reset());
             let late = at.is_none_or(|at| now.since(at) > self.limits.stale_after);
             answered += u32::from(!late);
+            quality.page_late |= late && voice.is_page();
             match voice.member.filter(|m| m.is_frozen(self.limits, now)) {
                 _ if voice.tracks.iter().any(|t| t.doubted()) => quality.garbled.push(voice.name().to_owned()),
                 _ if late => quality.late.push(voice.name().to_owned()),
@@ -49,6 +52,16 @@ impl Merge {
         for (_, id, _) in group.absent.iter().filter(|(.., m)| now.since(m.from) <= self.limits.silent_after) {
             expected += 1;
             quality.late.push((*id).to_owned());
+        }
+        if group.no_page {
+            expected += 1;
+            quality.page_late = true;
+            quality.late.push(PAGE.to_owned());
+        }
+        if expected == 0 && !stopped.is_empty() {
+            // Nobody gives it any more: that is not all who should.
+            expected = stopped.len() as u32;
+            quality.late = stopped;
         }
         let share = |n: u32| if expected == 0 { 1.0 } else { f64::from(n) / f64::from(expected) };
         Quality { age: newest.map(|at| now.since(at)), coverage: share(answered), trusted: share(trusted), ..quality }

@@ -44,6 +44,9 @@ impl Windows {
     pub(crate) fn idle(&self, pool: &str, limits: Limits, now: Time) -> bool {
         ["queue-depth", "active-sequences"].iter().all(|signal| {
             let Some(tracks) = self.signals.get(*signal) else { return false };
+            if self.lacks(signal) {
+                return false;
+            }
             let zero = |t: &Track| {
                 t.newest_at().is_some_and(|at| now.since(at) <= limits.stale_after) && t.newest_value() == Some(0.0)
             };

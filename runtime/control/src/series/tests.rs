@@ -89,6 +89,39 @@ fn the_service_rate_is_measured_only_while_the_queue_is_not_empty() {
 }
 
 #[test]
+fn the_last_service_rate_measured_stays_until_there_is_a_newer_one() {
+    let mut windows = fleet(&["a", "b"], 0);
+    let mut done = 0.0;
+    // Saturated at 4 and then at 2 a second, ten minutes apart; then two hours with an empty queue; then at 1.
+    let mut run = |windows: &mut Windows, seconds: std::ops::Range<u64>, each: f64, waiting: f64| {
+        for second in seconds {
+            done += each;
+            let queue = [("queue-depth", Gauge(waiting)), ("active-sequences", Gauge(1.0))];
+            let page = [&queue[..], &[("requests-completed", Counter(done))]].concat();
+            say(windows, "a", second * 1_000, &page);
+            windows.forget(LIMITS, Time(second * 1_000));
+        }
+    };
+    let rate = |windows: &Windows, second: u64| one(windows, need("service-rate"), second * 1_000).series.values;
+    run(&mut windows, 0..30, 4.0, 3.0);
+    run(&mut windows, 600..630, 2.0, 3.0);
+    assert_eq!(rate(&windows, 629), [4.0]);
+    run(&mut windows, 630..7_800, 0.5, 0.0);
+    assert_eq!(rate(&windows, 7_799), [4.0]);
+    // Another process, and its replica has not been saturated either.
+    let mut later = fleet(&["c"], 7_800_000);
+    later.inherit("default", &windows.measured("default"));
+    later.forget(LIMITS, Time(7_800_000));
+    let page = [("requests-completed", Counter(1.0)), ("queue-depth", Gauge(0.0)), ("active-sequences", Gauge(1.0))];
+    say(&mut later, "c", 7_800_000, &page);
+    assert_eq!(rate(&later, 7_800), [4.0]);
+    run(&mut windows, 7_800..7_830, 1.0, 3.0);
+    assert_eq!(rate(&windows, 7_829), [1.0]);
+    windows.keep_pools(&|_| false);
+    assert!(windows.measured("default").is_empty());
+}
+
+#[test]
 fn a_missing_replica_counts_at_the_greater_of_its_last_value_and_the_mean() {
     let mut windows = fleet(&["a", "b", "c"], 0);
     for (id, value) in [("a", 4.0), ("b", 6.0), ("c", 9.0)] {

@@ -98,12 +98,14 @@ pub(crate) struct Track {
     doubts: u32,
     reset_at: Option<Time>,
     doubted_at: Option<Time>,
+    /// When something came that at least claims to be a number.
+    given_at: Option<Time>,
 }
 
 impl Track {
     pub(super) fn new(origin: Origin, labels: Labels, ceiling: f64) -> Self {
         let points = VecDeque::new();
-        Track { origin, labels, points, raw: 0.0, ceiling, doubts: 0, reset_at: None, doubted_at: None }
+        Track { origin, labels, points, raw: 0.0, ceiling, doubts: 0, reset_at: None, doubted_at: None, given_at: None }
     }
 
     /// The pool of the replica it speaks for.
@@ -125,6 +127,11 @@ impl Track {
 
     pub(super) fn newest_value(&self) -> Option<f64> {
         self.points.back().and_then(|p| p.value.number())
+    }
+
+    /// When its origin last gave it, be it as an impossible number. An engine says NaN for what it cannot measure.
+    pub(super) fn given_at(&self) -> Option<Time> {
+        self.given_at.max(self.newest_at())
     }
 
     /// The newest reading began again from zero.
@@ -167,6 +174,9 @@ impl Track {
     pub(super) fn push(&mut self, at: Time, reading: &Reading, keep: Keep) -> Arrival {
         if self.newest_at().is_some_and(|newest| newest >= at) {
             return Arrival::Old;
+        }
+        if !matches!(reading, Reading::Gauge(v) | Reading::Counter(v) if v.is_nan()) {
+            self.given_at = Some(at);
         }
         let value = match reading {
             Reading::Gauge(v) => self.level(*v),

@@ -1,5 +1,7 @@
 //! Start-up times: who is counted, who is not.
 
+#![allow(clippy::unwrap_used)] // a test may fail
+
 use super::*;
 use crate::sample::Replica;
 
@@ -32,7 +34,7 @@ fn measured(durations: &[u64]) -> Starts {
     starts.meet(&report(&[]), Time(0));
     for (index, lasted) in durations.iter().enumerate() {
         let id = format!("r{index}");
-        starts.ordered(Time(0), 1);
+        starts.ordered(Time(0), 1, index as u32 + 1);
         starts.meet(&report(&[(&id, Starting, 500)]), Time(500));
         starts.meet(&report(&[(&id, Ready, *lasted)]), Time(*lasted));
     }
@@ -70,7 +72,7 @@ fn those_there_at_first_wakes_and_strangers_are_not_starts() {
 #[test]
 fn an_unfinished_start_counts_as_lasting_at_least_so_long() {
     let mut starts = measured(&[10_000, 10_000, 10_000]);
-    starts.ordered(Time(100_000), 1);
+    starts.ordered(Time(100_000), 1, 4);
     starts.meet(&report(&[("late", Starting, 100_000)]), Time(100_000));
     assert_eq!(starts.quantiles(MANIFEST, Time(105_000)).1, Span(10_000));
     // Past its limit it stays at the limit, and stuck.
@@ -82,11 +84,65 @@ fn an_unfinished_start_counts_as_lasting_at_least_so_long() {
 #[test]
 fn expectations_move_on_as_they_pass() {
     let mut starts = measured(&[10_000, 10_000, 14_000]);
-    starts.ordered(Time(100_000), 1);
+    starts.ordered(Time(100_000), 1, 4);
     starts.meet(&report(&[("new", Starting, 100_000)]), Time(100_000));
     let at = |now: u64| starts.expected(MANIFEST, Time(now)).ready_at;
     assert_eq!(
         (at(101_000), at(111_000), at(115_000)),
         (vec![Time(110_000)], vec![Time(114_000)], vec![Time(128_000)])
     );
+}
+
+/// What the target says: so many desired, and those replicas.
+fn told(at: u64, desired: u32, replicas: &[(&str, ReplicaState, u64)]) -> PoolReport {
+    PoolReport { at: Time(at), desired, ..report(replicas) }
+}
+
+#[test]
+fn an_increase_that_the_target_does_not_know_of_awaits_nothing() {
+    // A target without GPUs says yes to each order, and goes on saying that it should have two.
+    let mut starts = Starts::default();
+    let two = [("r1", Ready, 0), ("r2", Ready, 0)];
+    for second in 0..40 {
+        starts.meet(&told(second * 5_000, 2, &two), Time(second * 5_000));
+        starts.ordered(Time(second * 5_000), 3, 5);
+    }
+    assert_eq!(starts.expected(MANIFEST, Time(196_000)).arriving, 3);
+    // There are some at last: they count from the order that it took.
+    let five = |state, since| [two[0], two[1], ("r3", state, since), ("r4", state, since), ("r5", state, since)];
+    starts.meet(&told(200_000, 5, &five(Starting, 196_000)), Time(200_000));
+    starts.meet(&told(205_000, 5, &five(Ready, 205_000)), Time(205_000));
+    assert_eq!((starts.finished.clone(), starts.awaited.len()), (VecDeque::from([Span(10_000); 3]), 0));
+}
+
+#[test]
+fn what_is_taken_back_elsewhere_is_not_awaited() {
+    let mut starts = Starts::default();
+    starts.meet(&told(0, 1, &[]), Time(0));
+    starts.ordered(Time(1_000), 4, 5);
+    // A report from before the order says nothing about it.
+    starts.meet(&told(500, 1, &[]), Time(1_500));
+    assert_eq!(starts.expected(MANIFEST, Time(2_000)).arriving, 4);
+    starts.meet(&told(5_000, 5, &[("a", Starting, 5_000)]), Time(5_000));
+    starts.meet(&told(10_000, 3, &[("a", Starting, 5_000)]), Time(10_000));
+    assert_eq!(starts.expected(MANIFEST, Time(10_000)).arriving, 2);
+}
+
+#[test]
+fn an_increase_that_never_shows_up_claims_no_later_start() {
+    let mut starts = Starts::default();
+    starts.meet(&told(0, 3, &[]), Time(0));
+    starts.ordered(Time(0), 2, 3);
+    starts.expire(MANIFEST, Time(360_001));
+    starts.meet(&told(360_001, 3, &[("late", Starting, 360_000)]), Time(360_001));
+    starts.meet(&told(400_000, 3, &[("late", Ready, 400_000)]), Time(400_000));
+    assert!(starts.finished.is_empty() && starts.awaited.is_empty());
+}
+
+#[test]
+fn what_was_kept_by_an_earlier_daemon_loads() {
+    let kept: Starts = serde_json::from_str(r#"{"awaited": [[1000, 2]]}"#).unwrap();
+    assert_eq!(kept.awaited, [Claim(Time(1_000), 2, 0)]);
+    let again: Starts = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
+    assert_eq!(again, kept);
 }

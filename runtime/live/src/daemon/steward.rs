@@ -202,7 +202,7 @@ impl Steward {
             let now = held.clock.now();
             held.with(|controller| {
                 let observation = controller.observation(&wish.stage, &preparation.needs, now);
-                (observation, controller.state(&wish.stage, wish.slot, state_version).to_vec())
+                (observation, controller.state_for(&wish.stage, wish.slot, &wish.module.policy, state_version).to_vec())
             })
         }
     }

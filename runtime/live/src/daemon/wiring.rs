@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::manifest::Scaler;
 use crate::metrics::Metrics;
 use crate::scrape::Scraper;
-use crate::source::{self, SourceSpec};
+use crate::source::{self, SignalSpec, SourceSpec};
 use crate::store::Store;
 use crate::target::{self, Endpoint, Processes, Target, TargetReport, TargetSpec};
 
@@ -186,14 +186,22 @@ impl Wiring {
     }
 }
 
-/// How signals of sources merge where a policy does not say.
-pub(super) fn signal_defaults(scaler: &Scaler) -> Vec<(String, Within, Across)> {
+fn page_signals(scaler: &Scaler) -> impl Iterator<Item = &SignalSpec> {
     let pages = scaler.sources.iter().filter_map(|(spec, _)| match spec {
         SourceSpec::Exposition(page) => Some(page),
         SourceSpec::Engine(_) => None,
     });
-    pages
-        .flat_map(|page| &page.signals)
+    pages.flat_map(|page| &page.signals)
+}
+
+/// The signals of pages that speak for the whole workload: missing while they do not.
+pub(super) fn owed_by_pages(scaler: &Scaler) -> Vec<String> {
+    page_signals(scaler).map(|signal| signal.name.clone()).collect()
+}
+
+/// How signals of sources merge where a policy does not say.
+pub(super) fn signal_defaults(scaler: &Scaler) -> Vec<(String, Within, Across)> {
+    page_signals(scaler)
         .map(|signal| {
             let within = match signal.within {
                 None | Some(source::Within::Last) => Within::Last,

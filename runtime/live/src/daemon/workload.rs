@@ -105,8 +105,10 @@ impl Workload {
     fn settle(&mut self) {
         let period = Span(self.schedule.sampling().as_millis() as u64);
         let defaults = wiring::signal_defaults(&self.scaler);
+        let owed = wiring::owed_by_pages(&self.scaler);
         self.held.with(|controller| {
             controller.set_source_period(period);
+            controller.set_page_signals(&owed);
             for (signal, within, across) in defaults {
                 controller.set_signal_defaults(&signal, within, across);
             }

@@ -53,6 +53,7 @@ pub(super) struct Fleet {
     mood: OutcomeState,
     hangs: bool,
     swallows: bool,
+    ignores: bool,
     pub(super) late: bool,
     born: u32,
     replicas: Vec<One>,
@@ -75,6 +76,7 @@ impl Fleet {
             mood: OutcomeState::Applied,
             hangs: false,
             swallows: false,
+            ignores: false,
             late: false,
             born: 0,
             replicas: Vec::new(),
@@ -130,10 +132,12 @@ impl Fleet {
 
     fn behave(&mut self, how: &str) -> Result<(), String> {
         (self.hangs, self.swallows) = (how == "hangs", how == "swallows");
+        self.ignores &= matches!(how, "rolls" | "settles");
         match how {
             "applies" => self.mood = OutcomeState::Applied,
-            "refuses" => self.mood = OutcomeState::Refused,
-            "fails" => self.mood = OutcomeState::Failed,
+            "loses" => self.mood = OutcomeState::Failed,
+            "refuses" => (self.mood, self.ignores) = (OutcomeState::Refused, true),
+            "fails" => (self.mood, self.ignores) = (OutcomeState::Failed, true),
             "rolls" => self.rolling = true,
             "settles" => self.rolling = false,
             "hangs" | "swallows" => {}
@@ -270,7 +274,7 @@ impl Fleet {
         if self.hangs {
             return None;
         }
-        if self.mood == OutcomeState::Applied {
+        if !self.ignores {
             (self.desired, self.standby) = (action.serving, action.standby);
             self.settle(&action.remove_first, now);
         }

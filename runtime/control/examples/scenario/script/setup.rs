@@ -1,9 +1,10 @@
-//! The first lines of a scenario: the workload, its pools and its stages.
+//! The first lines of a scenario: the workload, its pools and its stages; what its pages say, and restarts.
 //!
-//! For: everything that a manifest would say. Never plays anything.
+//! For: everything that a manifest would say, and the process itself. Never ticks.
 
 use std::sync::{Arc, Mutex};
 
+use trimtab_control::Saved;
 use trimtab_control::config::{
     Combine, ModuleRef, OnFailure, PoolConfig, Rate, StageConfig, Step, WakeRule, ZeroGrant,
 };
@@ -103,6 +104,29 @@ impl Stage {
         self.config.stages.push(stage);
         self.needs.insert(name.to_owned(), needs);
         self.answers.insert(name.to_owned(), Arc::new(Mutex::new(Answers::Keep)));
+        Ok(())
+    }
+
+    pub(super) fn page(&mut self, rest: &str) -> Result<(), String> {
+        for (name, value) in words(rest) {
+            match value {
+                "-" => self.pages.remove(name),
+                value => self.pages.insert(name.to_owned(), number(value)?),
+            };
+        }
+        Ok(())
+    }
+
+    /// The process ends, and another begins after so long.
+    pub(super) fn restart(&mut self, after: &str) -> Result<(), String> {
+        let saved = self.controller().save();
+        let text = serde_json::to_string(&saved).map_err(|e| e.to_string())?;
+        let saved: Saved = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        self.controller = None;
+        if !after.is_empty() {
+            self.now = self.now + span(after)?;
+        }
+        self.start(Some(saved));
         Ok(())
     }
 }

@@ -1,0 +1,73 @@
+//! What the configured pages for the whole workload owe.
+//!
+//! For: a page that is down must not look like a page that nobody configured, neither after a restart nor after
+//! `silent_after`. A replica that falls silent leaves the count; a page stays until the manifest no longer names it.
+//! Never judges values.
+
+use std::collections::BTreeSet;
+
+use super::track::Track;
+use super::{Tracks, Windows};
+use crate::sample::Origin;
+use crate::signals;
+use crate::time::{Span, Time};
+
+impl Windows {
+    /// The raw signals that the configured pages give. What a page gave that is no longer configured goes at once, and
+    /// is as if it had never been seen where nobody else gives it.
+    pub(crate) fn set_page_signals(&mut self, owed: BTreeSet<String>) {
+        for signal in std::mem::replace(&mut self.owed, owed) {
+            if self.owed.contains(&signal) {
+                continue;
+            }
+            let left = self.signals.get_mut(signal.as_str()).map_or(0, |tracks| {
+                tracks.list.retain(|t| t.origin != Origin::Query);
+                tracks.list.len()
+            });
+            if left == 0 {
+                self.signals.remove(signal.as_str());
+                self.seen.remove(&signal);
+            }
+        }
+        self.tracks = self.signals.values().map(|t| t.list.len()).sum();
+    }
+
+    /// Whether a configured page gives that raw signal.
+    pub(super) fn is_owed(&self, raw: &str) -> bool {
+        self.owed.contains(raw)
+    }
+
+    /// The raw signal by which a configured page answers a need: ready-made, or what it is derived from where nobody
+    /// gives it ready-made.
+    pub(super) fn owed_for(&self, signal: &str) -> Option<&str> {
+        let derived = || match signals::canonical(signal).map(|row| row.origin) {
+            Some(signals::Origin::RateOf(raw) | signals::Origin::PercentileOf(raw, _)) => {
+                (!self.signals.contains_key(signal)).then_some(raw)
+            }
+            _ => None,
+        };
+        let owed = |raw: &str| self.owed.get(raw).map(String::as_str);
+        owed(signal).or_else(|| owed(derived()?))
+    }
+
+    /// Whether a configured page owes that raw signal and has never given it.
+    pub(super) fn lacks(&self, raw: &str) -> bool {
+        self.is_owed(raw) && self.signals.get(raw).is_none_or(|tracks| tracks.of(&Origin::Query).is_empty())
+    }
+}
+
+impl Tracks {
+    /// When the pages last gave that signal.
+    pub(super) fn page_newest(&self) -> Option<Time> {
+        self.of(&Origin::Query).iter().filter_map(Track::newest_at).max()
+    }
+}
+
+impl Track {
+    /// Whether it fell silent with its whole page, which gave that signal last at `newest`. Labels that had left the page
+    /// long before are not owed.
+    pub(super) fn left_with_its_page(&self, newest: Option<Time>, reach: Span) -> bool {
+        let lag = |at: Time| newest.is_none_or(|newest| newest.since(at) <= reach);
+        self.origin == Origin::Query && self.newest_at().is_none_or(lag)
+    }
+}
