@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::host::{self, Found, Marks};
 use super::life::Process;
 use super::record::{Identity, Kept, Phase};
+use crate::store::{Record, Store};
 
 /// For a process that an earlier daemon has just started to carry its new environment: the lock on the state directory
 /// is let go an instant earlier.
@@ -27,6 +28,18 @@ pub(super) struct Adopted {
     pub(super) strays: Vec<(Marks, Identity)>,
     /// Everything that runs, by the replica's name.
     pub(super) running: Vec<(String, Process)>,
+}
+
+/// The records of one pool's replicas. One that cannot be read counts as never kept.
+pub(super) fn records(store: &Store, pool: &str) -> Vec<Kept> {
+    let kept = store.records::<Kept>(Record::Replica, "").into_iter().filter_map(|(token, kept)| match kept {
+        Ok(kept) => Some(kept),
+        Err(error) => {
+            tracing::warn!(token, %error, "a replica's record cannot be read; its process is found by its marks");
+            None
+        }
+    });
+    kept.filter(|kept| kept.pool == pool).collect()
 }
 
 /// Looks for the replicas of `pool` (`NS/NAME/POOL`). `log`: where the output of a replica is, by its name.

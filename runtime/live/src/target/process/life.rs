@@ -99,12 +99,9 @@ impl Process {
         host::stat(self.pid).is_some_and(|stat| stat.start == self.start && !stat.ended)
     }
 
-    /// Waits until it has ended and nothing that it started is left; collects it where it is a child. Leftovers are
+    /// Once it has ended: waits until nothing that it started is left; collects it where it is a child. Leftovers are
     /// asked to end, then ended: they would hold the GPU and the port that the next one needs.
-    pub(super) async fn ended(self: Arc<Self>) -> End {
-        let began = Instant::now();
-        self.first_ended().await;
-        let lasted = began.elapsed();
+    pub(super) async fn all_ended(self: Arc<Self>, lasted: Duration) -> End {
         // Not collected before: while its number is held, its session is known to be its own.
         self.sweep().await;
         let how = self.collect(lasted);
@@ -113,19 +110,22 @@ impl Process {
         End { how, output }
     }
 
-    async fn first_ended(&self) {
+    /// Waits until it has ended itself; how long that took.
+    pub(super) async fn first_ended(&self) -> Duration {
+        let began = Instant::now();
         // Its successor asks for a promise that the file stays open and the same, which sharing it keeps.
         #[expect(deprecated)]
         let pin = AsyncFd::with_interest(self.pin.clone(), Interest::READABLE);
         if let Ok(pin) = pin
             && pin.readable().await.is_ok()
         {
-            return;
+            return began.elapsed();
         }
         // A kernel whose pins cannot be waited for.
         while self.runs() {
             sleep(Duration::from_millis(200)).await;
         }
+        began.elapsed()
     }
 
     async fn sweep(self: &Arc<Self>) {

@@ -66,7 +66,7 @@ pub(super) enum Phase {
     Standby,
     /// Being woken.
     Leaving,
-    /// Its process was asked to end.
+    /// Its process was asked to end, or has ended and left others that were.
     Ending,
 }
 

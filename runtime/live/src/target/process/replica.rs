@@ -239,7 +239,19 @@ impl Replica {
         }
     }
 
-    /// Its process ended, or could not be started.
+    /// Its process ended. It serves nobody any more, and has died once what it started has ended too.
+    pub(super) fn first_ended(&mut self, now: Time) {
+        self.kept.restarting = true;
+        if self.kept.phase != Phase::Ending {
+            // What was wrong before is not why it ended.
+            self.trouble = None;
+            self.move_on(Phase::Ending, now);
+            // What is left has been asked to end.
+            self.signalled = Some(now);
+        }
+    }
+
+    /// Its process and what it started ended, or it could not be started.
     pub(super) fn died(&mut self, end: &End, now: Time) {
         self.kept.process = None;
         if self.kept.goal == Goal::End {

@@ -91,6 +91,24 @@ fn a_failed_replica_gets_one_try_until_it_was_ready() {
 }
 
 #[test]
+fn what_a_dead_process_left_is_waited_for_and_the_death_has_its_own_reason() {
+    let mut replica = replica(Goal::Serve, Phase::Ready);
+    replica.trouble = Some("of long ago".into());
+    replica.first_ended(NOW);
+    assert_eq!((replica.state(), replica.answers()), (ReplicaState::Starting, false));
+    assert_eq!(next(&mut replica, NOW), Next::Wait(Some(seconds(10))), "it was asked to end already");
+    assert_eq!(next(&mut replica, seconds(10)), Next::Do(Job::Kill));
+    replica.died(&end("exited with status 1"), seconds(11));
+    assert_eq!(next(&mut replica, seconds(11)), Next::Wait(Some(seconds(11) + Span(500))));
+    assert_eq!(replica.trouble.as_deref(), Some("exited with status 1, started again in 500ms"));
+    // One that was ended for a reason keeps that.
+    replica.give_up("was not ready".into(), seconds(12));
+    replica.first_ended(seconds(12));
+    replica.died(&end("was ended by signal 15"), seconds(13));
+    assert!(replica.trouble.as_ref().unwrap().starts_with("was not ready"));
+}
+
+#[test]
 fn deaths_far_apart_do_not_add_up() {
     let mut replica = replica(Goal::Serve, Phase::Ready);
     for n in 0..10 {

@@ -1,9 +1,39 @@
-//! Ends: of a pool's own task.
+//! Ends: of a server whose children live on; of a pool's own task.
 
 use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::clock::Reading;
+
+const NAME: &str = "team-a-chat-gpu-1";
+
+/// Servers that have run a line of shell before.
+fn after(line: &str) -> ProcessSpec {
+    let mut spec = servers(&[]);
+    let shell = ["sh", "-c", &format!("{line} exec \"$@\""), "sh"].map(str::to_owned);
+    spec.command = [shell.to_vec(), spec.command].concat();
+    spec
+}
+
+#[tokio::test]
+async fn a_dead_server_serves_nobody_while_what_it_left_is_ended() {
+    let host = Host::new().await;
+    let target = host.connect(&after("trap '' TERM; sleep 1000 & trap - TERM;"));
+    target.apply(&action(1, 0, &[])).await.unwrap();
+    ready(&target, 1).await;
+    let first = host.pid_of(NAME);
+    let left: Vec<i32> = host.running().into_iter().filter(|pid| *pid != first).collect();
+    assert_eq!(left.len(), 1);
+    kill(first);
+    let down = until(&target, "a death", |report| count(report, ReplicaState::Ready) == 0).await;
+    assert_eq!(host.running(), left, "what it left still runs, and nothing beside it");
+    assert_eq!((down.endpoints.len(), target.endpoints().await.len()), (0, 0));
+    assert!(replica(&down, NAME).state == ReplicaState::Starting && replica(&down, NAME).restarting, "{down:?}");
+    kill(left[0]);
+    until(&target, "a note", |report| report.notes.iter().any(|note| note.contains("was ended by signal 9"))).await;
+    ready(&target, 1).await;
+    assert_eq!(host.records()[0].deaths.len(), 1);
+}
 
 #[tokio::test]
 async fn a_pool_whose_task_broke_off_reports_nothing() {
