@@ -2,7 +2,8 @@
 //!
 //! For: joining the records of one pool with the processes of this host: by number and start time where they were
 //! recorded, else by the token that each carries. A process that carries the marks of this pool and has no record (the
-//! state file was lost) is a replica all the same. Never starts, signals or ends anything. Blocks.
+//! state file was lost) is a replica all the same. Of a replica whose process is gone, what that had started may be there.
+//! Never starts, signals or ends anything. Blocks.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,16 +18,25 @@ use crate::store::{Record, Store};
 /// is let go an instant earlier.
 const APPEAR: Duration = Duration::from_millis(100);
 
+/// What was found of a replica that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trace {
+    Runs(Identity),
+    /// Its process is gone; others that carry its token are not.
+    Leftovers,
+    Nothing,
+}
+
 /// What there is of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Adopted {
     /// This boot of the host.
     pub(super) boot: String,
-    /// Every record, and its process where it runs.
-    pub(super) kept: Vec<(Kept, Option<Identity>)>,
+    /// Every record, and what was found of it.
+    pub(super) kept: Vec<(Kept, Trace)>,
     /// Those that run without a record.
     pub(super) strays: Vec<(Marks, Identity)>,
-    /// Everything that runs, by the replica's name.
+    /// Everything that runs, leftovers too, by the replica's name.
     pub(super) running: Vec<(String, Process)>,
 }
 
@@ -56,13 +66,20 @@ pub(super) fn adopt(pool: &str, state: &str, records: Vec<Kept>, log: &dyn Fn(&s
     let boot = host::boot_id();
     let mut adopted = Adopted { boot: boot.clone(), ..Adopted::default() };
     for kept in records {
-        let process = recorded(&kept, &boot, log).or_else(|| marked(&kept, &found, log));
-        found.retain(|found| found.marks.token != kept.token);
-        let identity = process.as_ref().map(|process| identity(process, &boot));
+        let (its, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.marks.token == kept.token);
+        found = others;
+        let process = recorded(&kept, &boot, log).or_else(|| marked(&kept, &its, log));
+        let trace = match &process {
+            Some(process) => Trace::Runs(identity(process, &boot)),
+            None if its.is_empty() => Trace::Nothing,
+            None => Trace::Leftovers,
+        };
+        let left = || Process::leftovers(&kept.token, log(&kept.name));
+        let process = process.or_else(|| (trace == Trace::Leftovers).then(left));
         adopted.running.extend(process.map(|process| (kept.name.clone(), process)));
-        adopted.kept.push((kept, identity));
+        adopted.kept.push((kept, trace));
     }
-    for Found { pid, start, marks } in found {
+    for Found { pid, start, marks, .. } in found.into_iter().filter(|found| found.leads) {
         let Some(process) = Process::adopt(pid, start, &marks.token, log(&marks.name)) else { continue };
         if !adopted.running.iter().any(|(name, _)| *name == marks.name) {
             adopted.strays.push((marks.clone(), identity(&process, &boot)));
@@ -83,7 +100,7 @@ fn marked(kept: &Kept, found: &[Found], log: &dyn Fn(&str) -> PathBuf) -> Option
     if kept.phase != Phase::Intended {
         return None;
     }
-    let newest = found.iter().filter(|found| found.marks.token == kept.token).max_by_key(|found| found.start)?;
+    let newest = found.iter().filter(|found| found.leads).max_by_key(|found| found.start)?;
     Process::adopt(newest.pid, newest.start, &kept.token, log(&kept.name))
 }
 

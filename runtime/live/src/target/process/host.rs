@@ -44,11 +44,13 @@ pub(super) struct Marks {
     pub(super) port: u16,
 }
 
-/// A running process that carries our marks and began its own session.
+/// A running process that carries our marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) pid: i32,
     pub(super) start: u64,
+    /// It began its own session.
+    pub(super) leads: bool,
     pub(super) marks: Marks,
 }
 
@@ -103,16 +105,17 @@ fn parse_marks(text: &[u8]) -> Option<Marks> {
     (marks.name.len() <= MAX_NAME && marks.name.bytes().all(plain)).then_some(marks)
 }
 
-/// Every running process that began its own session and carries the mark of this state directory. What a replica has
-/// started in turn carries the marks too, but began no session with them.
+/// Every running process that carries the mark of this state directory. What a replica has started in turn carries the
+/// marks too, but seldom begins a session with them.
 pub(super) fn find(state: &str) -> io::Result<Vec<Found>> {
-    let leads = |pid| stat(pid).filter(|stat| stat.session == pid && !stat.ended);
+    let runs = |pid| stat(pid).filter(|stat| !stat.ended);
     let mut found = Vec::new();
-    for before in pids()?.into_iter().filter_map(leads) {
+    for before in pids()?.into_iter().filter_map(runs) {
         let Some(marks) = marks(before.pid).filter(|marks| marks.state == state) else { continue };
         // Looked at twice: the number may have gone to another process in between.
         if stat(before.pid).is_some_and(|now| now.start == before.start) {
-            found.push(Found { pid: before.pid, start: before.start, marks });
+            let Stat { pid, session, start, .. } = before;
+            found.push(Found { pid, start, leads: session == pid, marks });
         }
     }
     Ok(found)

@@ -78,10 +78,10 @@ impl Pool {
 
     /// Takes up what was recorded of it and found of it.
     pub(super) fn restore(&mut self, asked: Option<Asked>, adopted: &Adopted, now: Time) {
-        for (kept, process) in &adopted.kept {
+        for (kept, trace) in &adopted.kept {
             let rebooted = kept.process.as_ref().is_some_and(|process| process.boot != adopted.boot);
             let mut replica = Replica::new(kept.clone());
-            replica.resume(process.clone(), rebooted, &self.spec, now);
+            replica.resume(trace.clone(), rebooted, &self.spec, now);
             self.replicas.insert(kept.name.clone(), replica);
         }
         for (marks, process) in &adopted.strays {

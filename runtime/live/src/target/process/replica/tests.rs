@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::adopt::Trace;
 use super::*;
 use crate::target::{DrainSpec, ReadySpec};
 
@@ -201,11 +202,11 @@ fn a_change_of_mind_waits_for_the_call_under_way() {
 #[test]
 fn a_restart_goes_on_where_it_was() {
     use ReplicaState::{Draining, Ready, Standby, Starting};
-    let process = Some(Identity { pid: 2, start: 3, boot: "b".into() });
+    let process = Trace::Runs(Identity { pid: 2, start: 3, boot: "b".into() });
     let later = seconds(1000);
-    let taken_up = |goal, phase, running: &Option<Identity>, rebooted| {
+    let taken_up = |goal, phase, trace: &Trace, rebooted| {
         let mut replica = replica(goal, phase);
-        replica.resume(running.clone(), rebooted, &spec(), later);
+        replica.resume(trace.clone(), rebooted, &spec(), later);
         (next(&mut replica, later), replica.state(), replica.kept.deaths.len())
     };
     let wait = Next::Wait(None);
@@ -229,6 +230,18 @@ fn a_restart_goes_on_where_it_was() {
         (Goal::End, Phase::Ending, false, (Next::Gone, Draining, 0)),
         (Goal::End, Phase::Draining, true, (Next::Gone, Draining, 0)),
     ] {
-        assert_eq!(taken_up(goal, phase, &None, rebooted), expected, "{goal:?} {phase:?} {rebooted}");
+        assert_eq!(taken_up(goal, phase, &Trace::Nothing, rebooted), expected, "{goal:?} {phase:?} {rebooted}");
+    }
+    // What it left is asked to end, and ended at once where that was asked of it long ago.
+    let sweep = Next::Wait(Some(later + TERM_PATIENCE));
+    for (goal, phase, expected) in [
+        (Goal::Serve, Phase::Ready, (sweep, Starting, 0)),
+        (Goal::Serve, Phase::Intended, (sweep, Starting, 0)),
+        (Goal::Serve, Phase::Failed { until: later }, (sweep, Starting, 0)),
+        (Goal::Standby, Phase::Standby, (sweep, Draining, 0)),
+        (Goal::End, Phase::Draining, (sweep, Draining, 0)),
+        (Goal::End, Phase::Ending, (Next::Do(Job::Kill), Draining, 0)),
+    ] {
+        assert_eq!(taken_up(goal, phase, &Trace::Leftovers, false), expected, "{goal:?} {phase:?}");
     }
 }
