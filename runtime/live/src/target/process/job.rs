@@ -78,6 +78,7 @@ pub(super) fn order(pool: &Pool, replica: &Replica, store: &Store, folder: &Path
             pool: pool.key.clone(),
             name: kept.name.clone(),
             port: kept.port,
+            nth: kept.nth,
         },
     }
 }

@@ -302,6 +302,7 @@ impl Replica {
     /// It gets a port and a command line, and is started.
     pub(super) fn restart(&mut self, port: u16, command: Vec<String>, now: Time) {
         self.kept.port = port;
+        self.kept.nth = self.kept.nth.saturating_add(1);
         self.kept.command = command;
         self.move_on(Phase::Intended, now);
     }

@@ -448,6 +448,7 @@ fn kept(name: &str, token: &str, port: u16, phase: Phase, process: Option<Identi
         port,
         command: Vec::new(),
         created: now,
+        nth: 1,
         process,
         goal: Goal::Serve,
         phase,
@@ -475,6 +476,7 @@ fn order(host: &Host, spec: &ProcessSpec, token: &str, name: &str, port: u16) ->
             pool: "team-a/chat/gpu".into(),
             name: name.into(),
             port,
+            nth: 1,
         },
     }
 }

@@ -28,13 +28,16 @@ impl Replica {
         match trace {
             Trace::Runs(process) => {
                 kept.process = Some(process);
-                if !recorded {
-                    kept.phase = Phase::Starting;
-                }
                 if kept.phase == Phase::Starting {
                     // However long nobody asked it: it has some time to answer now.
                     kept.entered = kept.entered.max((now + ANSWER) - spec.ready.timeout);
                 }
+            }
+            Trace::Later { process, port, nth } => {
+                // How long it has run and whether it was ready is not known: it is asked.
+                (kept.process, kept.port, kept.nth) = (Some(process), port, nth);
+                (kept.phase, kept.entered) = (Phase::Starting, now);
+                kept.restarting |= recorded;
             }
             // It has died once they have ended.
             Trace::Leftovers => self.first_ended(now),

@@ -28,6 +28,7 @@ fn replica(goal: Goal, phase: Phase) -> Replica {
         port: 1,
         command: Vec::new(),
         created: NOW,
+        nth: 1,
         process: Some(Identity { pid: 2, start: 3, boot: "b".into() }),
         goal,
         phase,
@@ -216,7 +217,6 @@ fn a_restart_goes_on_where_it_was() {
         (Goal::Standby, Phase::Entering, (Next::Do(Job::Enter), Draining, 0)),
         (Goal::Serve, Phase::Leaving, (Next::Do(Job::Leave), Starting, 0)),
         (Goal::Serve, Phase::Starting, (Next::Do(Job::Probe), Starting, 0)),
-        (Goal::Serve, Phase::Intended, (Next::Do(Job::Probe), Starting, 0)),
         (Goal::End, Phase::Draining, (Next::Do(Job::Term), Draining, 0)),
         (Goal::End, Phase::Ending, (Next::Do(Job::Kill), Draining, 0)),
     ] {
@@ -231,6 +231,18 @@ fn a_restart_goes_on_where_it_was() {
         (Goal::End, Phase::Draining, true, (Next::Gone, Draining, 0)),
     ] {
         assert_eq!(taken_up(goal, phase, &Trace::Nothing, rebooted), expected, "{goal:?} {phase:?} {rebooted}");
+    }
+    // One that was started later than was recorded is asked, whatever was recorded.
+    let process = Identity { pid: 4, start: 5, boot: "b".into() };
+    let started = Trace::Later { process, port: 2, nth: 2 };
+    for (goal, phase, expected) in [
+        (Goal::Serve, Phase::Intended, (Next::Do(Job::Probe), Starting, 0)),
+        (Goal::Serve, Phase::Ready, (Next::Do(Job::Probe), Starting, 0)),
+        (Goal::Serve, Phase::Failed { until: later }, (Next::Do(Job::Probe), Starting, 0)),
+        (Goal::Standby, Phase::Standby, (Next::Do(Job::Probe), Draining, 0)),
+        (Goal::End, Phase::Ending, (Next::Do(Job::Term), Draining, 0)),
+    ] {
+        assert_eq!(taken_up(goal, phase, &started, false), expected, "{goal:?} {phase:?}");
     }
     // What it left is asked to end, and ended at once where that was asked of it long ago.
     let sweep = Next::Wait(Some(later + TERM_PATIENCE));

@@ -101,6 +101,48 @@ async fn stopping_ends_what_was_left_of_replicas_that_nobody_looks_after() {
 }
 
 #[tokio::test]
+async fn a_start_that_was_never_recorded_is_found_by_its_marks() {
+    for ports in [20, 2, 1] {
+        let host = Host::new().await;
+        // The leader of another session carries the same marks.
+        let mut spec = after("setsid sleep 1001 &");
+        let first = *spec.ports.start();
+        spec.ports = first..=first + ports - 1;
+        let target = host.connect(&spec);
+        target.apply(&action(1, 0, &[])).await.unwrap();
+        ready(&target, 1).await;
+        let records = host.records();
+        kill(host.records()[0].process.as_ref().unwrap().pid);
+        until(&target, "a restart", |report| replica(report, NAME).restarting).await;
+        let up = ready(&target, 1).await;
+        let mut running = host.running();
+        running.sort_unstable();
+        assert_eq!(running.len(), 2);
+        drop(target);
+        // As if the disk had been full since the first start.
+        for record in &records {
+            host.store.put(Record::Replica, &record.token, record);
+        }
+        host.store.flush().await.unwrap();
+        let host = host.restart(|_| ()).await;
+        assert_eq!(host.records(), records);
+        let target = host.connect(&spec);
+        let found = ready(&target, 1).await;
+        assert_eq!(found.endpoints, up.endpoints, "{ports} ports");
+        let mut now = host.running();
+        now.sort_unstable();
+        assert_eq!(now, running, "{ports} ports");
+        let record = &host.records()[0];
+        assert_eq!((record.process.as_ref().unwrap().pid, record.nth), (running[0], 2));
+        if ports > 1 {
+            // The port that was recorded is free for another.
+            target.apply(&action(2, 0, &[])).await.unwrap();
+            ready(&target, 2).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_pool_whose_task_broke_off_reports_nothing() {
     let host = Host::new().await;
     let broken = Arc::new(AtomicBool::new(false));
