@@ -6,8 +6,8 @@
 //! starts or stops one because the daemon restarted, never signals a process that it did not prove to be its own.
 //!
 //! What users can rely on:
-//! - The command stays in the foreground: when its first process ends, what is left of its session (and whatever else
-//!   carries its token) is asked to end, and ended after 10 s. That is one death.
+//! - The command stays in the foreground: when its first process ends, it is no endpoint any more, and what is left of its
+//!   session (and whatever else carries its token) is asked to end, and ended after 10 s. That is one death.
 //! - Once ready, a replica counts as ready until its process ends. A replica that hangs is the policies' and guardrails'
 //!   to judge, by its metrics.
 //! - A death is answered by a start of the same replica after 0.5 s, 1 s, 2 s and so on up to 30 s (from the beginning

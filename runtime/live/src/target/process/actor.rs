@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use trimtab_control::time::{Span, Time};
 
-use super::adopt::{Adopted, adopt, identity};
+use super::adopt::{Adopted, adopt, identity, records};
 use super::job::{self, Event, Task};
 use super::life::{Process, end_all};
 use super::log;
@@ -120,18 +120,6 @@ impl Actor {
     fn folder(&self) -> PathBuf {
         self.store.directory().join("replicas").join(&self.pool.key)
     }
-}
-
-/// The records of one pool's replicas. One that cannot be read counts as never kept.
-pub(super) fn records(store: &Store, pool: &str) -> Vec<Kept> {
-    let kept = store.records::<Kept>(Record::Replica, "").into_iter().filter_map(|(token, kept)| match kept {
-        Ok(kept) => Some(kept),
-        Err(error) => {
-            tracing::warn!(token, %error, "a replica's record cannot be read; its process is found by its marks");
-            None
-        }
-    });
-    kept.filter(|kept| kept.pool == pool).collect()
 }
 
 impl Running {
@@ -281,9 +269,15 @@ impl Running {
                     replica.called(result, now);
                 }
             }
+            Event::FirstEnded { name, process } => {
+                if self.knows(&name, &process)
+                    && let Some(replica) = self.actor.pool.replicas.get_mut(&name)
+                {
+                    replica.first_ended(now);
+                }
+            }
             Event::Ended { name, process, end } => {
-                // One that was replaced in the meantime ended long ago for us.
-                if self.processes.get(&name).is_some_and(|known| Arc::ptr_eq(known, &process)) {
+                if self.knows(&name, &process) {
                     self.processes.remove(&name);
                     tracing::info!(
                         pool = self.actor.pool.key,
@@ -297,6 +291,11 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// One that was replaced in the meantime ended long ago for us.
+    fn knows(&self, name: &str, process: &Arc<Process>) -> bool {
+        self.processes.get(name).is_some_and(|known| Arc::ptr_eq(known, process))
     }
 
     fn started(&mut self, name: String, ticket: u64, result: Result<Process, String>, now: Time) {

@@ -16,6 +16,8 @@ pub(super) const POOL: &str = "TRIMTAB_POOL";
 pub(super) const NAME: &str = "TRIMTAB_NAME";
 /// Its port.
 pub(super) const PORT: &str = "TRIMTAB_PORT";
+/// Which start of the replica it is.
+pub(super) const START: &str = "TRIMTAB_START";
 
 /// The most that is read of one process's environment; the kernel allows about as much.
 const MAX_ENVIRON: u64 = 4 << 20;
@@ -42,13 +44,17 @@ pub(super) struct Marks {
     pub(super) pool: String,
     pub(super) name: String,
     pub(super) port: u16,
+    /// Which start of the replica it is: 1, 2 and so on; 0: its mark was lost.
+    pub(super) nth: u32,
 }
 
-/// A running process that carries our marks and began its own session.
+/// A running process that carries our marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) pid: i32,
     pub(super) start: u64,
+    /// It began its own session.
+    pub(super) leads: bool,
     pub(super) marks: Marks,
 }
 
@@ -97,22 +103,24 @@ fn parse_marks(text: &[u8]) -> Option<Marks> {
         std::str::from_utf8(found).ok().map(str::to_owned)
     };
     let (token, state) = (value(TOKEN)?, value(STATE)?);
-    let marks = Marks { token, state, pool: value(POOL)?, name: value(NAME)?, port: value(PORT)?.parse().ok()? };
+    let nth = value(START).and_then(|nth| nth.parse().ok()).unwrap_or(0);
+    let marks = Marks { token, state, pool: value(POOL)?, name: value(NAME)?, port: value(PORT)?.parse().ok()?, nth };
     // The name becomes part of a path again.
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (marks.name.len() <= MAX_NAME && marks.name.bytes().all(plain)).then_some(marks)
 }
 
-/// Every running process that began its own session and carries the mark of this state directory. What a replica has
-/// started in turn carries the marks too, but began no session with them.
+/// Every running process that carries the mark of this state directory. What a replica has started in turn carries the
+/// marks too, but seldom begins a session with them.
 pub(super) fn find(state: &str) -> io::Result<Vec<Found>> {
-    let leads = |pid| stat(pid).filter(|stat| stat.session == pid && !stat.ended);
+    let runs = |pid| stat(pid).filter(|stat| !stat.ended);
     let mut found = Vec::new();
-    for before in pids()?.into_iter().filter_map(leads) {
+    for before in pids()?.into_iter().filter_map(runs) {
         let Some(marks) = marks(before.pid).filter(|marks| marks.state == state) else { continue };
         // Looked at twice: the number may have gone to another process in between.
         if stat(before.pid).is_some_and(|now| now.start == before.start) {
-            found.push(Found { pid: before.pid, start: before.start, marks });
+            let Stat { pid, session, start, .. } = before;
+            found.push(Found { pid, start, leads: session == pid, marks });
         }
     }
     Ok(found)
@@ -151,7 +159,9 @@ mod tests {
         let all = b"A=1\0TRIMTAB_NAME=n\0TRIMTAB_POOL=a/b/c\0TRIMTAB_PORT=80\0TRIMTAB_REPLICA=t\0TRIMTAB_STATE=s\0";
         let marks = parse_marks(all).unwrap();
         assert_eq!((marks.token.as_str(), marks.state.as_str(), marks.port), ("t", "s", 80));
-        assert_eq!((marks.pool.as_str(), marks.name.as_str()), ("a/b/c", "n"));
+        assert_eq!((marks.pool.as_str(), marks.name.as_str(), marks.nth), ("a/b/c", "n", 0));
+        let numbered = [&all[..], b"TRIMTAB_START=7\0"].concat();
+        assert_eq!(parse_marks(&numbered).unwrap(), Marks { nth: 7, ..marks });
         assert_eq!(parse_marks(&all[..40]), None);
         let path = b"TRIMTAB_NAME=../n\0TRIMTAB_POOL=a/b/c\0TRIMTAB_PORT=80\0TRIMTAB_REPLICA=t\0TRIMTAB_STATE=s\0";
         assert_eq!(parse_marks(path), None);

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Answered { name: String, ticket: u64 },
     /// It was sent to sleep or woken, or not.
     Called { name: String, ticket: u64, result: Result<(), String> },
+    /// Its process ended; what that has started is being ended.
+    FirstEnded { name: String, process: Arc<Process> },
     /// Its process and all that it started have ended.
     Ended { name: String, process: Arc<Process>, end: End },
 }
@@ -76,6 +78,7 @@ pub(super) fn order(pool: &Pool, replica: &Replica, store: &Store, folder: &Path
             pool: pool.key.clone(),
             name: kept.name.clone(),
             port: kept.port,
+            nth: kept.nth,
         },
     }
 }
@@ -135,14 +138,21 @@ pub(super) async fn make(
     let _ = events.send(Event::Called { name, ticket, result }).await;
 }
 
-/// Waits for the end of a process.
+/// Waits for the end of a process, and ends what that has started. Told at once is that it serves nobody any more: what it
+/// leaves behind may take as long as it is given.
 pub(super) async fn watch(name: String, process: Arc<Process>, events: Sender<Event>) {
+    let end = async {
+        let lasted = process.first_ended().await;
+        // An error: nobody is left to be told.
+        let _ = events.send(Event::FirstEnded { name: name.clone(), process: process.clone() }).await;
+        process.clone().all_ended(lasted).await
+    };
     let end = if process.child {
         // A child's end is collected whoever else has lost interest.
-        process.clone().ended().await
+        end.await
     } else {
         tokio::select! {
-            end = process.clone().ended() => end,
+            end = end => end,
             () = events.closed() => return,
         }
     };

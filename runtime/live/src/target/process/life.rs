@@ -24,7 +24,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// After KILL; a process that the kernel holds may take longer, and is then let be.
 const AFTER_KILL: Duration = Duration::from_secs(2);
 
-/// A replica's process, the first of its session.
+/// How a process ended that was gone when a daemon came.
+pub(super) const UNWATCHED: &str = "ended while no daemon watched it";
+
+/// A replica's process, the first of its session; or what such a one has left.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: i32,
@@ -35,7 +38,8 @@ pub(super) struct Process {
     /// It is a child of this process: its end has to be collected, and its status is known.
     pub(super) child: bool,
     token: String,
-    pin: Arc<OwnedFd>,
+    /// None: it ended when no daemon ran, and only its token tells what it had started.
+    pin: Option<Arc<OwnedFd>>,
 }
 
 /// How a process ended: a line for a person.
@@ -49,7 +53,7 @@ pub(super) struct End {
 impl Process {
     /// A child that was just started and not waited for: its number cannot have gone to another.
     pub(super) fn child(pid: i32, token: &str, log: PathBuf, log_from: u64) -> io::Result<Process> {
-        let pin = Arc::new(pin(pid)?);
+        let pin = Some(Arc::new(pin(pid)?));
         let start = host::stat(pid).map(|stat| stat.start);
         let start = start.ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat cannot be read")))?;
         Ok(Process { pid, start, log, log_from, child: true, token: token.into(), pin })
@@ -57,15 +61,22 @@ impl Process {
 
     /// A process that was there before; none: it has ended, and its number may be another's.
     pub(super) fn adopt(pid: i32, start: u64, token: &str, log: PathBuf) -> Option<Process> {
-        let pin = Arc::new(pin(pid).ok()?);
+        let pin = Some(Arc::new(pin(pid).ok()?));
         let there = host::stat(pid).is_some_and(|stat| stat.start == start && !stat.ended);
         there.then(|| Process { pid, start, log, log_from: 0, child: false, token: token.into(), pin })
     }
 
+    /// What carries the token of a process that ended when no daemon ran. Nobody can have a number that is nought.
+    pub(super) fn leftovers(token: &str, log: PathBuf) -> Process {
+        Process { pid: 0, start: 0, log, log_from: 0, child: false, token: token.into(), pin: None }
+    }
+
     /// Signals it and what it has started: everything in its session, and everything that carries its token. Blocks.
     pub(super) fn signal(&self, signal: Signal) {
-        // An error: it ended in the meantime, which is as good.
-        let _ = pidfd_send_signal(&self.pin, signal);
+        if let Some(pin) = &self.pin {
+            // An error: it ended in the meantime, which is as good.
+            let _ = pidfd_send_signal(pin, signal);
+        }
         for member in self.others() {
             let _ = pidfd_send_signal(member, signal);
         }
@@ -92,19 +103,21 @@ impl Process {
 
     /// True while no other process can have its number: it runs, or its end was not collected yet.
     fn holds_its_number(&self) -> bool {
-        host::stat(self.pid).is_some_and(|stat| stat.start == self.start)
+        self.stat().is_some()
     }
 
     fn runs(&self) -> bool {
-        host::stat(self.pid).is_some_and(|stat| stat.start == self.start && !stat.ended)
+        self.stat().is_some_and(|stat| !stat.ended)
     }
 
-    /// Waits until it has ended and nothing that it started is left; collects it where it is a child. Leftovers are
+    fn stat(&self) -> Option<host::Stat> {
+        self.pin.as_ref()?;
+        host::stat(self.pid).filter(|stat| stat.start == self.start)
+    }
+
+    /// Once it has ended: waits until nothing that it started is left; collects it where it is a child. Leftovers are
     /// asked to end, then ended: they would hold the GPU and the port that the next one needs.
-    pub(super) async fn ended(self: Arc<Self>) -> End {
-        let began = Instant::now();
-        self.first_ended().await;
-        let lasted = began.elapsed();
+    pub(super) async fn all_ended(self: Arc<Self>, lasted: Duration) -> End {
         // Not collected before: while its number is held, its session is known to be its own.
         self.sweep().await;
         let how = self.collect(lasted);
@@ -113,19 +126,23 @@ impl Process {
         End { how, output }
     }
 
-    async fn first_ended(&self) {
+    /// Waits until it has ended itself; how long that took.
+    pub(super) async fn first_ended(&self) -> Duration {
+        let began = Instant::now();
+        let Some(pin) = self.pin.clone() else { return Duration::ZERO };
         // Its successor asks for a promise that the file stays open and the same, which sharing it keeps.
         #[expect(deprecated)]
-        let pin = AsyncFd::with_interest(self.pin.clone(), Interest::READABLE);
+        let pin = AsyncFd::with_interest(pin, Interest::READABLE);
         if let Ok(pin) = pin
             && pin.readable().await.is_ok()
         {
-            return;
+            return began.elapsed();
         }
         // A kernel whose pins cannot be waited for.
         while self.runs() {
             sleep(Duration::from_millis(200)).await;
         }
+        began.elapsed()
     }
 
     async fn sweep(self: &Arc<Self>) {
@@ -159,10 +176,11 @@ impl Process {
 
     fn collect(&self, lasted: Duration) -> String {
         let lasted = format!("{:.1} s", lasted.as_secs_f64());
+        let Some(pin) = &self.pin else { return UNWATCHED.into() };
         if !self.child {
             return "ended".into();
         }
-        match waitid(WaitId::PidFd(self.pin.as_fd()), WaitIdOptions::EXITED) {
+        match waitid(WaitId::PidFd(pin.as_fd()), WaitIdOptions::EXITED) {
             Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => format!("exited with status {code} after {lasted}"),
                 (_, Some(signal)) => format!("was ended by signal {signal} after {lasted}"),

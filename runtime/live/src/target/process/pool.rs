@@ -11,7 +11,7 @@ use trimtab_control::sample::{PoolReport, ReplicaState};
 use trimtab_control::time::{Span, Time};
 use trimtab_sandbox::clean;
 
-use super::adopt::Adopted;
+use super::adopt::{Adopted, Trace};
 use super::ports::Ports;
 use super::record::{Asked, Goal, Kept, Phase};
 use super::replica::{Job, Next, Replica};
@@ -78,17 +78,21 @@ impl Pool {
 
     /// Takes up what was recorded of it and found of it.
     pub(super) fn restore(&mut self, asked: Option<Asked>, adopted: &Adopted, now: Time) {
-        for (kept, process) in &adopted.kept {
+        for (kept, trace) in &adopted.kept {
             let rebooted = kept.process.as_ref().is_some_and(|process| process.boot != adopted.boot);
             let mut replica = Replica::new(kept.clone());
-            replica.resume(process.clone(), rebooted, &self.spec, now);
+            replica.resume(trace.clone(), rebooted, &self.spec, now);
+            if let Trace::Later { port, .. } = trace {
+                replica.kept.command = self.command(*port, &kept.name);
+                self.ports.release(kept.port);
+            }
             self.replicas.insert(kept.name.clone(), replica);
         }
         for (marks, process) in &adopted.strays {
             // Whether it was ready is not known any more: it is asked.
             let (name, token) = (marks.name.clone(), marks.token.clone());
             let kept = self.fresh(name, token, marks.port, Goal::Serve, Phase::Starting, now);
-            let stray = || Replica::new(Kept { process: Some(process.clone()), ..kept.clone() });
+            let stray = || Replica::new(Kept { process: Some(process.clone()), nth: marks.nth, ..kept.clone() });
             self.replicas.entry(kept.name.clone()).or_insert_with(stray);
         }
         let known = asked.is_some();
@@ -264,6 +268,7 @@ impl Pool {
             command: self.command(port, &name),
             name,
             created: now,
+            nth: 1,
             process: None,
             goal,
             phase,

@@ -66,7 +66,7 @@ pub(super) enum Phase {
     Standby,
     /// Being woken.
     Leaving,
-    /// Its process was asked to end.
+    /// Its process was asked to end, or has ended and left others that were.
     Ending,
 }
 
@@ -88,6 +88,10 @@ pub(super) struct Kept {
     /// As filled in for the newest start.
     pub(super) command: Vec<String>,
     pub(super) created: Time,
+    /// Which start is the newest, or intended: 1, 2 and so on. A process with a greater number in its marks was started
+    /// later than this was recorded.
+    #[serde(default)]
+    pub(super) nth: u32,
     /// None: not started yet, or started and not recorded any more.
     pub(super) process: Option<Identity>,
     pub(super) goal: Goal,

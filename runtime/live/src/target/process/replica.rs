@@ -3,6 +3,7 @@
 //! For: a small state machine over plain values; time is passed in, what has to be done comes out as a [`Job`]. Never
 //! touches a process, a socket or a clock.
 
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +26,6 @@ const TERM_PATIENCE: Span = Span::seconds(10);
 const CALLS: u32 = 3;
 /// Readings without work, one after the other, until a replica counts as drained.
 const QUIET: u8 = 2;
-/// A replica that was starting when the daemon came back has at least so long to answer.
-const ANSWER: Span = Span::seconds(5);
 /// The longest wait between two tries.
 const LONGEST: Span = Span::seconds(30);
 
@@ -239,7 +238,19 @@ impl Replica {
         }
     }
 
-    /// Its process ended, or could not be started.
+    /// Its process ended. It serves nobody any more, and has died once what it started has ended too.
+    pub(super) fn first_ended(&mut self, now: Time) {
+        self.kept.restarting = true;
+        if self.kept.phase != Phase::Ending {
+            // What was wrong before is not why it ended.
+            self.trouble = None;
+            self.move_on(Phase::Ending, now);
+            // What is left has been asked to end.
+            self.signalled = Some(now);
+        }
+    }
+
+    /// Its process and what it started ended, or it could not be started.
     pub(super) fn died(&mut self, end: &End, now: Time) {
         self.kept.process = None;
         if self.kept.goal == Goal::End {
@@ -291,46 +302,9 @@ impl Replica {
     /// It gets a port and a command line, and is started.
     pub(super) fn restart(&mut self, port: u16, command: Vec<String>, now: Time) {
         self.kept.port = port;
+        self.kept.nth = self.kept.nth.saturating_add(1);
         self.kept.command = command;
         self.move_on(Phase::Intended, now);
-    }
-
-    /// Takes up what an earlier daemon left. `running`: its process was found; else it is gone, `rebooted`: with all others.
-    pub(super) fn resume(&mut self, running: Option<Identity>, rebooted: bool, spec: &ProcessSpec, now: Time) {
-        let kept = &mut self.kept;
-        // Instants of another clock may lie in the future.
-        kept.entered = kept.entered.min(now);
-        kept.since = kept.since.min(now);
-        kept.deaths.iter_mut().for_each(|at| *at = (*at).min(now));
-        if let Phase::Waiting { until } | Phase::Failed { until } = &mut kept.phase {
-            *until = (*until).min(now + WINDOW);
-        }
-        let recorded = kept.phase.has_process();
-        match running {
-            Some(process) => {
-                kept.process = Some(process);
-                if !recorded {
-                    kept.phase = Phase::Starting;
-                }
-                if kept.phase == Phase::Starting {
-                    // However long nobody asked it: it has some time to answer now.
-                    kept.entered = kept.entered.max((now + ANSWER) - spec.ready.timeout);
-                }
-            }
-            None if recorded && !rebooted => {
-                let how = "ended while no daemon watched it".into();
-                self.died(&End { how, output: String::new() }, now);
-            }
-            None => {
-                kept.process = None;
-                kept.restarting |= recorded;
-                if recorded || kept.phase == Phase::Intended {
-                    // Its port may be another's by now: it gets one anew.
-                    kept.phase = Phase::Waiting { until: now };
-                }
-            }
-        }
-        self.shown = self.state();
     }
 
     fn job(&mut self, job: Job) -> Next {

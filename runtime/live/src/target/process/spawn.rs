@@ -73,6 +73,7 @@ pub(super) fn spawn(order: &Order) -> Result<Process, SpawnError> {
         (host::POOL, &marks.pool),
         (host::NAME, &marks.name),
         (host::PORT, &marks.port.to_string()),
+        (host::START, &marks.nth.to_string()),
     ]);
     if let Some(place) = &order.working_dir {
         if !place.is_dir() {

@@ -65,8 +65,11 @@ impl Host {
     }
 
     fn log(&self, replica: &str) -> String {
-        let path = self.place.path().join(format!("replicas/team-a/chat/gpu/{replica}.log"));
-        std::fs::read_to_string(path).unwrap_or_default()
+        self.log_of(&format!("replicas/team-a/chat/gpu/{replica}"))
+    }
+
+    fn log_of(&self, file: &str) -> String {
+        std::fs::read_to_string(self.place.path().join(format!("{file}.log"))).unwrap_or_default()
     }
 
     /// Everything that carries the marks of this directory, leaders or not.
@@ -77,7 +80,11 @@ impl Host {
 
     fn pid_of(&self, replica: &str) -> i32 {
         let found = host::find(&self.identity).unwrap();
-        found.into_iter().find(|f| f.marks.name == replica).unwrap_or_else(|| panic!("{replica} does not run")).pid
+        found
+            .into_iter()
+            .find(|f| f.leads && f.marks.name == replica)
+            .unwrap_or_else(|| panic!("{replica} does not run"))
+            .pid
     }
 
     fn records(&self) -> Vec<Kept> {
@@ -91,6 +98,10 @@ impl Drop for Host {
             if let Some(process) = Process::adopt(found.pid, found.start, &found.marks.token, PathBuf::new()) {
                 process.signal(Signal::KILL);
             }
+        }
+        // What a test that failed has left without a leader.
+        for pid in self.running() {
+            let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
         }
     }
 }
@@ -437,6 +448,7 @@ fn kept(name: &str, token: &str, port: u16, phase: Phase, process: Option<Identi
         port,
         command: Vec::new(),
         created: now,
+        nth: 1,
         process,
         goal: Goal::Serve,
         phase,
@@ -450,6 +462,25 @@ fn kept(name: &str, token: &str, port: u16, phase: Phase, process: Option<Identi
     }
 }
 
+/// The start of a replica by a daemon that is then gone; its output is in `early.log`.
+fn order(host: &Host, spec: &ProcessSpec, token: &str, name: &str, port: u16) -> spawn::Order {
+    let fill = |text: &String| spawn::fill(text, port, name, "gpu");
+    spawn::Order {
+        command: spec.command.clone(),
+        env: spec.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
+        working_dir: None,
+        log: host.place.path().join("early.log"),
+        marks: host::Marks {
+            token: token.into(),
+            state: host.identity.clone(),
+            pool: "team-a/chat/gpu".into(),
+            name: name.into(),
+            port,
+            nth: 1,
+        },
+    }
+}
+
 #[tokio::test]
 async fn an_intent_becomes_one_process_whatever_came_between() {
     let host = Host::new().await;
@@ -460,21 +491,7 @@ async fn an_intent_becomes_one_process_whatever_came_between() {
     // Killed before the spawn, and killed before the process was recorded.
     host.store.put(Record::Replica, "00a", &kept("team-a-chat-gpu-7", "00a", port, Phase::Intended, None));
     host.store.put(Record::Replica, "00b", &kept("team-a-chat-gpu-8", "00b", port + 1, Phase::Intended, None));
-    let fill = |text: &String| spawn::fill(text, port + 1, "team-a-chat-gpu-8", "gpu");
-    let order = spawn::Order {
-        command: spec.command.clone(),
-        env: spec.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
-        working_dir: None,
-        log: host.place.path().join("early.log"),
-        marks: host::Marks {
-            token: "00b".into(),
-            state: host.identity.clone(),
-            pool: "team-a/chat/gpu".into(),
-            name: "team-a-chat-gpu-8".into(),
-            port: port + 1,
-        },
-    };
-    let early = spawn::spawn(&order).unwrap();
+    let early = spawn::spawn(&order(&host, &spec, "00b", "team-a-chat-gpu-8", port + 1)).unwrap();
     let host = host.restart(|_| ()).await;
     let target = host.connect(&spec);
     let up = ready(&target, 2).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::adopt::Trace;
 use super::*;
 use crate::target::{DrainSpec, ReadySpec};
 
@@ -27,6 +28,7 @@ fn replica(goal: Goal, phase: Phase) -> Replica {
         port: 1,
         command: Vec::new(),
         created: NOW,
+        nth: 1,
         process: Some(Identity { pid: 2, start: 3, boot: "b".into() }),
         goal,
         phase,
@@ -88,6 +90,24 @@ fn a_failed_replica_gets_one_try_until_it_was_ready() {
     assert_eq!((replica.state(), replica.trouble.clone()), (ReplicaState::Ready, None));
     replica.died(&end("gone"), seconds(1000));
     assert_eq!(next(&mut replica, seconds(1000)), Next::Wait(Some(seconds(1000) + Span(500))));
+}
+
+#[test]
+fn what_a_dead_process_left_is_waited_for_and_the_death_has_its_own_reason() {
+    let mut replica = replica(Goal::Serve, Phase::Ready);
+    replica.trouble = Some("of long ago".into());
+    replica.first_ended(NOW);
+    assert_eq!((replica.state(), replica.answers()), (ReplicaState::Starting, false));
+    assert_eq!(next(&mut replica, NOW), Next::Wait(Some(seconds(10))), "it was asked to end already");
+    assert_eq!(next(&mut replica, seconds(10)), Next::Do(Job::Kill));
+    replica.died(&end("exited with status 1"), seconds(11));
+    assert_eq!(next(&mut replica, seconds(11)), Next::Wait(Some(seconds(11) + Span(500))));
+    assert_eq!(replica.trouble.as_deref(), Some("exited with status 1, started again in 500ms"));
+    // One that was ended for a reason keeps that.
+    replica.give_up("was not ready".into(), seconds(12));
+    replica.first_ended(seconds(12));
+    replica.died(&end("was ended by signal 15"), seconds(13));
+    assert!(replica.trouble.as_ref().unwrap().starts_with("was not ready"));
 }
 
 #[test]
@@ -183,11 +203,11 @@ fn a_change_of_mind_waits_for_the_call_under_way() {
 #[test]
 fn a_restart_goes_on_where_it_was() {
     use ReplicaState::{Draining, Ready, Standby, Starting};
-    let process = Some(Identity { pid: 2, start: 3, boot: "b".into() });
+    let process = Trace::Runs(Identity { pid: 2, start: 3, boot: "b".into() });
     let later = seconds(1000);
-    let taken_up = |goal, phase, running: &Option<Identity>, rebooted| {
+    let taken_up = |goal, phase, trace: &Trace, rebooted| {
         let mut replica = replica(goal, phase);
-        replica.resume(running.clone(), rebooted, &spec(), later);
+        replica.resume(trace.clone(), rebooted, &spec(), later);
         (next(&mut replica, later), replica.state(), replica.kept.deaths.len())
     };
     let wait = Next::Wait(None);
@@ -197,7 +217,6 @@ fn a_restart_goes_on_where_it_was() {
         (Goal::Standby, Phase::Entering, (Next::Do(Job::Enter), Draining, 0)),
         (Goal::Serve, Phase::Leaving, (Next::Do(Job::Leave), Starting, 0)),
         (Goal::Serve, Phase::Starting, (Next::Do(Job::Probe), Starting, 0)),
-        (Goal::Serve, Phase::Intended, (Next::Do(Job::Probe), Starting, 0)),
         (Goal::End, Phase::Draining, (Next::Do(Job::Term), Draining, 0)),
         (Goal::End, Phase::Ending, (Next::Do(Job::Kill), Draining, 0)),
     ] {
@@ -211,6 +230,30 @@ fn a_restart_goes_on_where_it_was() {
         (Goal::End, Phase::Ending, false, (Next::Gone, Draining, 0)),
         (Goal::End, Phase::Draining, true, (Next::Gone, Draining, 0)),
     ] {
-        assert_eq!(taken_up(goal, phase, &None, rebooted), expected, "{goal:?} {phase:?} {rebooted}");
+        assert_eq!(taken_up(goal, phase, &Trace::Nothing, rebooted), expected, "{goal:?} {phase:?} {rebooted}");
+    }
+    // One that was started later than was recorded is asked, whatever was recorded.
+    let process = Identity { pid: 4, start: 5, boot: "b".into() };
+    let started = Trace::Later { process, port: 2, nth: 2 };
+    for (goal, phase, expected) in [
+        (Goal::Serve, Phase::Intended, (Next::Do(Job::Probe), Starting, 0)),
+        (Goal::Serve, Phase::Ready, (Next::Do(Job::Probe), Starting, 0)),
+        (Goal::Serve, Phase::Failed { until: later }, (Next::Do(Job::Probe), Starting, 0)),
+        (Goal::Standby, Phase::Standby, (Next::Do(Job::Probe), Draining, 0)),
+        (Goal::End, Phase::Ending, (Next::Do(Job::Term), Draining, 0)),
+    ] {
+        assert_eq!(taken_up(goal, phase, &started, false), expected, "{goal:?} {phase:?}");
+    }
+    // What it left is asked to end, and ended at once where that was asked of it long ago.
+    let sweep = Next::Wait(Some(later + TERM_PATIENCE));
+    for (goal, phase, expected) in [
+        (Goal::Serve, Phase::Ready, (sweep, Starting, 0)),
+        (Goal::Serve, Phase::Intended, (sweep, Starting, 0)),
+        (Goal::Serve, Phase::Failed { until: later }, (sweep, Starting, 0)),
+        (Goal::Standby, Phase::Standby, (sweep, Draining, 0)),
+        (Goal::End, Phase::Draining, (sweep, Draining, 0)),
+        (Goal::End, Phase::Ending, (Next::Do(Job::Kill), Draining, 0)),
+    ] {
+        assert_eq!(taken_up(goal, phase, &Trace::Leftovers, false), expected, "{goal:?} {phase:?}");
     }
 }
