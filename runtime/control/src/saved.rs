@@ -63,6 +63,8 @@ pub struct SavedFacts {
     pub order: Option<Standing>,
     /// Signals that ever had a good value.
     pub seen: BTreeSet<String>,
+    /// Those that replicas gave, whoever else did.
+    pub spoken: BTreeSet<String>,
     /// Decisions that changed something, oldest first, and the last one.
     pub decisions: VecDeque<Decision>,
     /// Decisions that the check dropped.
