@@ -6,6 +6,7 @@
 use crate::config::{Rate, Step};
 use crate::decision::Grant;
 use crate::guardrails::{Case, Counts};
+use crate::saved::Change;
 
 /// An invariant that a decision would break.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +85,8 @@ pub(crate) fn pool(case: &Case<'_>, after: Counts, grant: &Grant, paused: bool) 
 
 /// Whether the moves inside the window, this one included, are more than its step.
 fn too_fast(case: &Case<'_>, rate: Rate, this: u32, up: bool) -> bool {
-    let inside: Vec<_> = case.changes.iter().filter(|c| case.now.since(c.at) < rate.per).collect();
+    let counts = |c: &&Change| case.now.since(c.at) < rate.per && !c.is_asked_again(case.present.serving);
+    let inside: Vec<_> = case.changes.iter().filter(counts).collect();
     let base = inside.first().map_or(case.present.serving, |c| c.from);
     let allowed = match rate.max_step {
         Step::Count(count) => u64::from(count),

@@ -66,6 +66,7 @@ impl Controller {
         facts.not_after(now);
         facts.settle();
         let mut windows = Windows::new(facts.seen.clone());
+        windows.inherit_spoken(facts.spoken.clone());
         for (pool, memory) in &facts.pools {
             windows.inherit(pool, &memory.service);
         }
@@ -355,6 +356,7 @@ impl Controller {
     pub fn save(&self) -> Saved {
         let mut facts = self.facts.clone();
         facts.seen.clone_from(self.windows.seen());
+        facts.spoken.clone_from(self.windows.spoken());
         facts.writers = self.chain.writers();
         for (pool, memory) in &mut facts.pools {
             memory.service = self.windows.measured(pool);

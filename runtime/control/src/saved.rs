@@ -63,6 +63,8 @@ pub struct SavedFacts {
     pub order: Option<Standing>,
     /// Signals that ever had a good value.
     pub seen: BTreeSet<String>,
+    /// Those that replicas gave, whoever else did.
+    pub spoken: BTreeSet<String>,
     /// Decisions that changed something, oldest first, and the last one.
     pub decisions: VecDeque<Decision>,
     /// Decisions that the check dropped.
@@ -125,6 +127,9 @@ pub struct Change {
     pub standby_to: u32,
     /// Whether the target has taken it. False: still on its way.
     pub accepted: bool,
+    /// It is taken for accepted because nobody said what became of it.
+    #[serde(default)]
+    pub unanswered: bool,
 }
 
 impl SavedFacts {
@@ -174,7 +179,7 @@ impl PoolMemory {
     /// increase, as if it had been; what it asked for is not what is there.
     pub(crate) fn may_be_taken(&mut self, index: usize) {
         let change = &mut self.changes[index];
-        change.accepted = true;
+        (change.accepted, change.unanswered) = (true, true);
         let (at, new, total) = (change.at, change.added(), change.total());
         if change.to > change.from || new > 0 {
             self.last_up = self.last_up.max(Some(at));
@@ -187,6 +192,12 @@ impl Change {
     /// Replicas that there were not before, of whatever tier.
     pub(crate) fn added(&self) -> u32 {
         self.total().saturating_sub(self.from.saturating_add(self.standby_from))
+    }
+
+    /// An increase that nobody answered, of which the target shows nothing: to ask for it again is no further step, since
+    /// what is asked for is a total. A decrease always counts.
+    pub(crate) fn is_asked_again(&self, present: u32) -> bool {
+        self.unanswered && self.to > self.from && self.from == present
     }
 
     /// Replicas that there should be after it, of whatever tier.

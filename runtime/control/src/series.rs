@@ -73,8 +73,8 @@ pub(crate) struct Answered {
     pub(crate) frozen: Vec<(String, Span)>,
     /// Replicas whose newest reading was no number, or an impossible one.
     pub(crate) garbled: Vec<String>,
-    /// A page for the whole workload is among them.
-    pub(crate) page_late: bool,
+    /// They are not some of many: a page for the whole workload is among them, or they are all replicas.
+    pub(crate) gap: bool,
     /// The need found more series than an observation holds: this is not all of it.
     pub(crate) cut: bool,
 }
@@ -127,6 +127,8 @@ pub(crate) struct Windows {
     ledger: Ledger,
     /// Signals that ever had a good value, kept over restarts: an optional series counts once it was seen.
     seen: BTreeSet<String>,
+    /// Those that replicas gave, also beside a page, kept over restarts too.
+    spoken: BTreeSet<String>,
     /// Raw signals that the configured pages for the whole workload give.
     owed: BTreeSet<String>,
     own: BTreeMap<String, (signals::Within, signals::Across)>,
@@ -147,6 +149,7 @@ impl Windows {
             members: Members::default(),
             ledger: Ledger::default(),
             seen,
+            spoken: BTreeSet::new(),
             owed: BTreeSet::new(),
             own: BTreeMap::new(),
             reach: BTreeMap::new(),
@@ -274,6 +277,9 @@ impl Windows {
         if !self.seen.contains(&*sample.signal) {
             self.seen.insert(sample.signal.to_string());
         }
+        if sample.origin != Origin::Query && !self.spoken.contains(&*sample.signal) {
+            self.spoken.insert(sample.signal.to_string());
+        }
         let counts = !matches!(sample.reading, Reading::Gauge(_));
         page.at = page.at.max(Some(at));
         page.counts |= counts;
@@ -344,13 +350,9 @@ impl Windows {
         self.ledger.forget(keep);
         // A signal that nobody has given for so long, while the replicas speak, is one they no longer have (another
         // engine, another version): it is then as if it had never been seen.
-        let mut gone: BTreeSet<String> = match self.first_heard {
-            Some(at) if now.since(at) > limits.silent_after && self.members.someone_speaks(limits, now) => {
-                self.seen.clone()
-            }
-            _ => BTreeSet::new(),
-        };
-        gone.retain(|signal| !self.owed.contains(signal));
+        let long = self.first_heard.is_some_and(|at| now.since(at) > limits.silent_after);
+        let speaks = long && self.members.someone_speaks(limits, now);
+        let (mut given, mut spoken) = (self.owed.clone(), BTreeSet::new());
         let (members, mut left) = (&self.members, 0);
         for (signal, tracks) in &mut self.signals {
             let owed = self.owed.contains(&**signal).then(|| tracks.page_newest());
@@ -365,13 +367,20 @@ impl Windows {
                 None => members.serves(&t.origin),
             });
             left += tracks.list.len();
-            if tracks.list.iter().any(|t| t.given_at().is_some_and(|at| now.since(at) <= limits.silent_after)) {
-                gone.remove(&**signal);
+            let mut of_late =
+                tracks.list.iter().filter(|t| t.given_at().is_some_and(|at| now.since(at) <= limits.silent_after));
+            if speaks && let Some(first) = of_late.next() {
+                given.insert(signal.to_string());
+                // Pages come last in the order of origins.
+                spoken.extend((first.origin != Origin::Query).then(|| signal.to_string()));
             }
         }
         self.tracks = left;
         self.signals.retain(|_, tracks| !tracks.list.is_empty());
-        self.seen.retain(|signal| !gone.contains(signal));
+        if speaks {
+            self.seen.retain(|signal| given.contains(signal));
+            self.spoken = spoken;
+        }
     }
 }
 

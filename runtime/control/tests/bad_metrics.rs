@@ -172,6 +172,8 @@ fn no_page_and_no_replica_that_is_ill_lets_anything_go_down_however_long_it_last
         ("queue-depth!,active-sequences!", "active-sequences=3"),
         ("queue-depth,active-sequences@pool", "active-sequences=3"),
         ("queue-depth!,active-sequences!", "active-sequences=3 queue-depth=1"),
+        ("queue-depth!", "active-sequences=3 queue-depth=1"),
+        ("queue-depth@pool", "active-sequences=3 queue-depth=1"),
     ];
     // Whole fleets, since one replica of them that is silent for long leaves the count.
     let illnesses = ["", "mute default/*", "freeze default/*", "nan default/*", "garbage default/*"];

@@ -6,7 +6,6 @@ use super::*;
 use crate::command::Standing;
 use crate::decision::PoolGrant;
 use crate::guardrails::Zero;
-use crate::saved::Change;
 use crate::time::{Span, Time};
 
 const ALL: Grant = Grant { pools: Vec::new() };
@@ -104,6 +103,7 @@ fn the_rate_counts_every_move_in_its_window() {
         standby_from: 0,
         standby_to: 0,
         accepted: true,
+        unanswered: false,
     };
     let recent = VecDeque::from([change(960_000, 5, 4)]);
     let down = Rate { max_step: Step::Count(1), per: Span::seconds(60) };

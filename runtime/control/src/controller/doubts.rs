@@ -109,7 +109,7 @@ fn complaint(answered: &Answered, need: &MetricNeed, never: bool, someone: bool)
         Stale => {
             format!("stale, {age} old (no possible number from {})", first_few(answered.garbled.iter().cloned()))
         }
-        Partial if answered.page_late => {
+        Partial if answered.gap => {
             let missed = if answered.late.is_empty() { &answered.garbled } else { &answered.late };
             format!("no answer from {}", first_few(missed.iter().cloned()))
         }

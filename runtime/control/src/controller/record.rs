@@ -58,6 +58,7 @@ impl Controller {
                 standby_from: pool.standby_from,
                 standby_to: pool.standby_to,
                 accepted: false,
+                unanswered: false,
             });
             let keep = now - REMEMBER_CHANGES;
             while memory.changes.len() > MAX_CHANGES

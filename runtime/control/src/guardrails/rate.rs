@@ -34,7 +34,7 @@ fn window(case: &Case<'_>, rate: Rate, up: bool) -> (u32, u32) {
     let start = case.now - rate.per;
     let mut base = None;
     let mut used = 0_u32;
-    for change in case.changes.iter().filter(|c| c.at > start) {
+    for change in case.changes.iter().filter(|c| c.at > start && !c.is_asked_again(case.present.serving)) {
         base = base.or(Some(change.from));
         let (low, high) = if up { (change.from, change.to) } else { (change.to, change.from) };
         used = used.saturating_add(high.saturating_sub(low));

@@ -177,6 +177,7 @@ impl Windows {
             // Which labels it would give nobody knows.
             plan.group(&vec![""; need.by.len()]).no_page = true;
         }
+        plan.per_replica |= owed.is_some_and(|raw| self.spoken.contains(raw));
         self.expect_absent(&mut plan, limits, now);
         plan
     }
@@ -278,8 +279,8 @@ impl Windows {
                 let age = quality.age.unwrap_or(Span(0));
                 let (signal, labels) = (need.signal.clone(), group.labels.clone());
                 let series = Series { signal, labels, step, values, age, coverage: quality.coverage };
-                let Quality { late, page_late, frozen, garbled, .. } = quality;
-                Answered { series, input, late, frozen, garbled, page_late, cut }
+                let Quality { late, gap, frozen, garbled, .. } = quality;
+                Answered { series, input, late, frozen, garbled, gap, cut }
             })
             .collect()
     }
@@ -314,8 +315,8 @@ pub(super) struct Quality {
     /// Share of the replicas that answered, and whose answer there is no reason to doubt.
     pub(super) trusted: f64,
     pub(super) reset: bool,
-    /// A page for the whole workload does not answer. It is not one of many that a share may do without.
-    pub(super) page_late: bool,
+    /// Who does not answer is not one of many that a share may do without: a page for the whole workload, or everyone.
+    pub(super) gap: bool,
     pub(super) late: Vec<String>,
     pub(super) frozen: Vec<(String, Span)>,
     pub(super) garbled: Vec<String>,
@@ -329,7 +330,7 @@ impl Quality {
             None => InputKind::Missing,
             Some(age) if age > limits.stale_after => InputKind::Stale,
             _ if doubtful && (self.trusted <= 0.0 || self.trusted < min_coverage) => InputKind::Suspicious,
-            _ if self.coverage < min_coverage || self.page_late => InputKind::Partial,
+            _ if self.coverage < min_coverage || self.gap => InputKind::Partial,
             _ if self.reset => InputKind::Reset,
             _ => InputKind::Fresh,
         }
@@ -360,9 +361,10 @@ impl Voice<'_> {
         }
     }
 
-    /// Whether it should answer: it speaks for someone, and has not long stopped giving this signal.
+    /// Whether it should answer: it speaks for someone, and has not long stopped giving this signal, be it as nonsense.
     pub(super) fn owes(&self, limits: Limits, now: Time) -> bool {
-        let since = self.newest_at(false).or(self.member.map(|m| m.from));
+        let given = self.tracks.iter().filter_map(|t| t.given_at()).max();
+        let since = given.max(self.newest_at(false)).or(self.member.map(|m| m.from));
         let until = self.owed_since.unwrap_or(now);
         self.speaks_for_someone(limits, now) && since.is_none_or(|at| until.since(at) <= limits.silent_after)
     }

@@ -41,7 +41,7 @@ impl Merge {
             quality.reset |= voice.tracks.iter().any(|t| t.just_reset());
             let late = at.is_none_or(|at| now.since(at) > self.limits.stale_after);
             answered += u32::from(!late);
-            quality.page_late |= late && voice.is_page();
+            quality.gap |= late && voice.is_page();
             match voice.member.filter(|m| m.is_frozen(self.limits, now)) {
                 _ if voice.tracks.iter().any(|t| t.doubted()) => quality.garbled.push(voice.name().to_owned()),
                 _ if late => quality.late.push(voice.name().to_owned()),
@@ -55,7 +55,7 @@ impl Merge {
         }
         if group.no_page {
             expected += 1;
-            quality.page_late = true;
+            quality.gap = true;
             quality.late.push(PAGE.to_owned());
         }
         if expected == 0 && !stopped.is_empty() {
@@ -63,8 +63,23 @@ impl Merge {
             expected = stopped.len() as u32;
             quality.late = stopped;
         }
+        let (silent, speaks) = self.silent(group, now);
+        if newest.is_some() && !speaks && !silent.is_empty() {
+            // That every replica is silent is no reason to believe who is left: a page.
+            quality.gap = true;
+            quality.late.extend(silent);
+        }
         let share = |n: u32| if expected == 0 { 1.0 } else { f64::from(n) / f64::from(expected) };
         Quality { age: newest.map(|at| now.since(at)), coverage: share(answered), trusted: share(trusted), ..quality }
+    }
+
+    /// The serving replicas that are silent, and whether any is not.
+    fn silent(&self, group: &Group<'_>, now: Time) -> (Vec<String>, bool) {
+        let voices = group.voices.iter().filter_map(|v| Some((v.name(), v.member?)));
+        let absent = group.absent.iter().map(|(_, id, member)| (*id, *member));
+        let serving = voices.chain(absent).filter(|(_, member)| member.until.is_none());
+        let (silent, speaking): (Vec<_>, Vec<_>) = serving.partition(|(_, member)| member.is_silent(self.limits, now));
+        (silent.into_iter().map(|(id, _)| id.to_owned()).collect(), !speaking.is_empty())
     }
 
     fn needs_two(&self) -> bool {

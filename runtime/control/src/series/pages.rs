@@ -32,6 +32,16 @@ impl Windows {
         self.tracks = self.signals.values().map(|t| t.list.len()).sum();
     }
 
+    /// The raw signals that replicas give: beside a page that gives one too, they are still asked for it.
+    pub(crate) fn spoken(&self) -> &BTreeSet<String> {
+        &self.spoken
+    }
+
+    /// The raw signals that replicas gave to an earlier process.
+    pub(crate) fn inherit_spoken(&mut self, spoken: BTreeSet<String>) {
+        self.spoken = spoken;
+    }
+
     /// Whether a configured page gives that raw signal.
     pub(super) fn is_owed(&self, raw: &str) -> bool {
         self.owed.contains(raw)
