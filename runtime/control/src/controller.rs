@@ -204,6 +204,12 @@ impl Controller {
         self.windows.set_page_signals(signals.iter().cloned().collect());
     }
 
+    /// The raw signals that the configured sources read from each replica. A page that gives one of them too does not
+    /// speak for replicas that gave it once and are silent now. Empty: it does.
+    pub fn set_replica_signals(&mut self, signals: &[String]) {
+        self.windows.set_replica_signals(signals.iter().cloned().collect());
+    }
+
     fn limits(&self) -> Limits {
         let (rules, interval) = (&self.config.guardrails, self.config.interval);
         Limits {

@@ -131,6 +131,8 @@ pub(crate) struct Windows {
     spoken: BTreeSet<String>,
     /// Raw signals that the configured pages for the whole workload give.
     owed: BTreeSet<String>,
+    /// Raw signals that each replica is asked for.
+    asked: BTreeSet<String>,
     own: BTreeMap<String, (signals::Within, signals::Across)>,
     /// How far back each raw signal is asked for.
     reach: BTreeMap<Arc<str>, Span>,
@@ -151,6 +153,7 @@ impl Windows {
             seen,
             spoken: BTreeSet::new(),
             owed: BTreeSet::new(),
+            asked: BTreeSet::new(),
             own: BTreeMap::new(),
             reach: BTreeMap::new(),
             slack: Span(0),

@@ -187,7 +187,8 @@ fn no_page_and_no_replica_that_is_ill_lets_anything_go_down_however_long_it_last
                 // faith. Then for five times staleAfter, and past all that is kept.
                 let text = format!(
                     "workload interval=5s stale=15s silent=40s cooldown=0s down=100%/1s\npool default min=1 max=9\n\
-                     stage load needs={needs}\nstage want\nfleet default replicas=6\nowes queue-depth\n\
+                     stage load needs={needs}\nstage want\nfleet default replicas=6\n\
+                     owes queue-depth / queue-depth active-sequences output-tokens\n\
                      page queue-depth=9\nsignal default {signals} output-tokens=+50/s\nanswer want default=6\n\
                      run 20s\n{page}{illness}\nrun 20s\n{restart}run 20s\nanswer want default=2\nrun 75s\n\
                      run 600s\nheal default/*\npage queue-depth=9\nanswer want default=6\nrun 30s\n\

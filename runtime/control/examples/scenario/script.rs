@@ -9,7 +9,7 @@
 //! fleet POOL replicas=2 takes=20s standby=1                    the target: replicas ready now, and how long a start takes
 //! signal POOL queue-depth=3 requests-completed=+2/s            each ready replica of the pool says so from now on
 //! page gateway-queue=4 · page gateway-queue=-                  said for the whole workload; no longer said
-//! owes gateway-queue…                                          what the configured pages give, said or not
+//! owes gateway-queue… / queue-depth…     what the configured pages give, said or not; what replicas are asked for
 //! mute|freeze|nan|negative|garbage|heal POOL/REPLICA…          what happens to a replica's page; `*`: to every one's
 //! stall POOL/REPLICA…    a long prompt: only engine-steps and kv-cache-usage move; reset POOL/REPLICA…: counts from zero
 //! without POOL/REPLICA… SIGNAL    its page no longer has that signal; `heal` brings it back
@@ -99,7 +99,7 @@ struct Stage {
     needs: BTreeMap<String, Vec<MetricNeed>>,
     fleets: Vec<Fleet>,
     pages: BTreeMap<String, f64>,
-    owed: Vec<String>,
+    owed: [Vec<String>; 2],
     grants: Option<BTreeMap<String, u32>>,
     controller: Option<Controller>,
     arbiter: Arbiter,
@@ -165,7 +165,7 @@ impl Stage {
             needs: BTreeMap::new(),
             fleets: Vec::new(),
             pages: BTreeMap::new(),
-            owed: Vec::new(),
+            owed: [Vec::new(), Vec::new()],
             grants: None,
             controller: None,
             arbiter: Arbiter::new(),
@@ -192,9 +192,7 @@ impl Stage {
             "grant" => self.grant(rest),
             "page" => self.page(rest),
             "owes" => {
-                self.owed = rest.split_whitespace().map(str::to_owned).collect();
-                let owed = self.owed.clone();
-                self.controller().set_page_signals(&owed);
+                self.owes(rest);
                 Ok(())
             }
             "pause" | "override" | "resume" | "wake" => self.command(verb, rest),
@@ -294,7 +292,8 @@ impl Stage {
 
     fn start(&mut self, saved: Option<Saved>) {
         let mut controller = Controller::new(self.config.clone(), saved, self.now);
-        controller.set_page_signals(&self.owed);
+        controller.set_page_signals(&self.owed[0]);
+        controller.set_replica_signals(&self.owed[1]);
         for (name, answers) in &self.answers {
             let preparation = Preparation { needs: self.needs[name].clone(), attributes: Vec::new() };
             let policy = Arc::new(Scripted(Arc::clone(answers)));

@@ -29,6 +29,8 @@ pub(super) struct Plan<'a> {
     pub(super) groups: Vec<Group<'a>>,
     /// Whether replicas, rather than a page for the workload, should answer.
     per_replica: bool,
+    /// Whether replicas are asked for it, as the sources are configured.
+    asked: bool,
     /// There were more groups than an observation holds.
     cut: bool,
     /// The group last asked for.
@@ -148,6 +150,7 @@ impl Windows {
             inside: if across == Across::Sum { Across::Sum } else { Across::Mean },
             groups: Vec::new(),
             per_replica: false,
+            asked: self.is_asked(&need.signal),
             cut: false,
             latest: 0,
             owed_since: owed.and_then(|raw| self.signals.get(raw)).and_then(Tracks::page_newest),
@@ -177,7 +180,7 @@ impl Windows {
             // Which labels it would give nobody knows.
             plan.group(&vec![""; need.by.len()]).no_page = true;
         }
-        plan.per_replica |= owed.is_some_and(|raw| self.spoken.contains(raw));
+        plan.per_replica |= plan.asked && owed.is_some_and(|raw| self.spoken.contains(raw));
         self.expect_absent(&mut plan, limits, now);
         plan
     }
@@ -259,9 +262,9 @@ impl Windows {
 
     /// The values of a plan.
     pub(super) fn fill(plan: Plan<'_>, most: u64, min_coverage: f64, limits: Limits, now: Time) -> Vec<Answered> {
-        let Plan { need, within, across, inside, groups, step, steps, cut, .. } = plan;
+        let Plan { need, within, across, inside, groups, asked, step, steps, cut, .. } = plan;
         let (step, steps) = if steps > most { (Span((step.0 * steps).div_ceil(most)), most) } else { (step, steps) };
-        let merge = Merge { within, across, inside, step, limits };
+        let merge = Merge { within, across, inside, asked, step, limits };
         groups
             .iter()
             .map(|group| {

@@ -16,6 +16,8 @@ pub(super) struct Merge {
     pub(super) across: Across,
     /// How sets of labels merge within a replica.
     pub(super) inside: Across,
+    /// Replicas are asked for it.
+    pub(super) asked: bool,
     pub(super) step: Span,
     pub(super) limits: Limits,
 }
@@ -64,7 +66,7 @@ impl Merge {
             quality.late = stopped;
         }
         let (silent, speaks) = self.silent(group, now);
-        if newest.is_some() && !speaks && !silent.is_empty() {
+        if self.asked && newest.is_some() && !speaks && !silent.is_empty() {
             // That every replica is silent is no reason to believe who is left: a page.
             quality.gap = true;
             quality.late.extend(silent);

@@ -1,4 +1,4 @@
-//! What the configured pages for the whole workload owe.
+//! What the configured sources owe, above all the pages for the whole workload.
 //!
 //! For: a page that is down must not look like a page that nobody configured, neither after a restart nor after
 //! `silent_after`. A replica that falls silent leaves the count; a page stays until the manifest no longer names it.
@@ -13,23 +13,42 @@ use crate::signals;
 use crate::time::{Span, Time};
 
 impl Windows {
-    /// The raw signals that the configured pages give. What a page gave that is no longer configured goes at once, and
-    /// is as if it had never been seen where nobody else gives it.
+    /// The raw signals that the configured pages give.
     pub(crate) fn set_page_signals(&mut self, owed: BTreeSet<String>) {
-        for signal in std::mem::replace(&mut self.owed, owed) {
-            if self.owed.contains(&signal) {
-                continue;
-            }
-            let left = self.signals.get_mut(signal.as_str()).map_or(0, |tracks| {
-                tracks.list.retain(|t| t.origin != Origin::Query);
-                tracks.list.len()
-            });
-            if left == 0 {
-                self.signals.remove(signal.as_str());
-                self.seen.remove(&signal);
+        let before = std::mem::replace(&mut self.owed, owed);
+        for signal in before.into_iter().filter(|s| !self.owed.contains(s)).collect::<Vec<_>>() {
+            self.withdraw(&signal, |origin| *origin == Origin::Query);
+        }
+    }
+
+    /// The raw signals that each replica is asked for.
+    pub(crate) fn set_replica_signals(&mut self, asked: BTreeSet<String>) {
+        let before = std::mem::replace(&mut self.asked, asked);
+        for signal in before.into_iter().filter(|s| !self.asked.contains(s)).collect::<Vec<_>>() {
+            self.spoken.remove(&signal);
+            self.withdraw(&signal, |origin| *origin != Origin::Query);
+        }
+    }
+
+    /// What a source gave that is no longer configured goes at once, and is as if it had never been seen where nobody
+    /// else gives it.
+    fn withdraw(&mut self, signal: &str, whose: impl Fn(&Origin) -> bool) {
+        let left = self.signals.get_mut(signal).map_or(0, |tracks| {
+            tracks.list.retain(|t| !whose(&t.origin));
+            tracks.list.len()
+        });
+        if left == 0 {
+            self.signals.remove(signal);
+            if !self.spoken.contains(signal) && !self.owed.contains(signal) {
+                self.seen.remove(signal);
             }
         }
         self.tracks = self.signals.values().map(|t| t.list.len()).sum();
+    }
+
+    /// Whether replicas are asked for what answers a need.
+    pub(super) fn is_asked(&self, signal: &str) -> bool {
+        signals::answerable(signal, &|raw| self.asked.contains(raw))
     }
 
     /// The raw signals that replicas give: beside a page that gives one too, they are still asked for it.

@@ -117,6 +117,15 @@ impl Stage {
         Ok(())
     }
 
+    pub(super) fn owes(&mut self, rest: &str) {
+        let (pages, replicas) = rest.split_once('/').unwrap_or((rest, ""));
+        let names = |list: &str| list.split_whitespace().map(str::to_owned).collect();
+        self.owed = [names(pages), names(replicas)];
+        let [pages, replicas] = self.owed.clone();
+        self.controller().set_page_signals(&pages);
+        self.controller().set_replica_signals(&replicas);
+    }
+
     /// The process ends, and another begins after so long.
     pub(super) fn restart(&mut self, after: &str) -> Result<(), String> {
         let saved = self.controller().save();
