@@ -211,7 +211,7 @@ async fn a_stop_ends_at_once_and_counts_what_was_in_flight() {
 async fn options_that_cannot_be_used_are_refused() {
     let fixed = || short(Endpoints::Fixed(Vec::new()));
     for (options, message) in [
-        (short(Endpoints::Discovery("https://x/".to_owned())), "not \"https://x/\"; for a daemon behind TLS"),
+        (short(Endpoints::Discovery("https://x/".to_owned())), "for a daemon behind TLS forward its port and use that"),
         (LoadOptions { shape: Shape::Steady { rate: 0.0 }, ..fixed() }, "not 0"),
         (LoadOptions { shape: Shape::Burst { base: 1.0, peak: f64::NAN }, ..fixed() }, "not NaN"),
         (LoadOptions { max_in_flight: 0, ..fixed() }, "at least 1"),

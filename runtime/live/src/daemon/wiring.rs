@@ -199,6 +199,12 @@ pub(super) fn owed_by_pages(scaler: &Scaler) -> Vec<String> {
     page_signals(scaler).map(|signal| signal.name.clone()).collect()
 }
 
+/// The signals that each replica gives.
+pub(super) fn owed_by_replicas(scaler: &Scaler) -> Vec<String> {
+    let engines = scaler.sources.iter().filter(|(spec, _)| matches!(spec, SourceSpec::Engine(_)));
+    engines.flat_map(|(spec, _)| spec.signals()).map(str::to_owned).collect()
+}
+
 /// How signals of sources merge where a policy does not say.
 pub(super) fn signal_defaults(scaler: &Scaler) -> Vec<(String, Within, Across)> {
     page_signals(scaler)

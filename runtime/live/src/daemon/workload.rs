@@ -105,10 +105,11 @@ impl Workload {
     fn settle(&mut self) {
         let period = Span(self.schedule.sampling().as_millis() as u64);
         let defaults = wiring::signal_defaults(&self.scaler);
-        let owed = wiring::owed_by_pages(&self.scaler);
+        let (pages, replicas) = (wiring::owed_by_pages(&self.scaler), wiring::owed_by_replicas(&self.scaler));
         self.held.with(|controller| {
             controller.set_source_period(period);
-            controller.set_page_signals(&owed);
+            controller.set_page_signals(&pages);
+            controller.set_replica_signals(&replicas);
             for (signal, within, across) in defaults {
                 controller.set_signal_defaults(&signal, within, across);
             }

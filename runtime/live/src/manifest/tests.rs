@@ -164,6 +164,13 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "process-without-port",
     "time-zone",
     "config-infinite",
+    "config-key-with-lines",
+    "stale-under-interval",
+    "drain-grace-over-timeout",
+    "port-out-of-range",
+    "tls-over-http",
+    "header-reserved",
+    "signal-impossible",
     "same-workload-twice",
     "control-characters",
 ];
@@ -239,6 +246,24 @@ fn a_wrong_edit_keeps_the_last_good_version() {
     let changes = standing.refresh(folder.load());
     assert_eq!((changes.changed.len(), changes.problems.len()), (1, 0));
     assert_eq!(names(&standing), ["a:3", "b:2"]);
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_taken_away() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("mounted");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("a.yaml");
+    fs::write(&file, LEAST.replace("NAME", "a")).unwrap();
+    let mut standing = Standing::start(load(std::slice::from_ref(&file))).unwrap();
+    // Neither there nor not there: what leads to it is no folder any more.
+    fs::rename(&folder, place.path().join("aside")).unwrap();
+    fs::write(&folder, "not a folder").unwrap();
+    let changes = standing.refresh(load(std::slice::from_ref(&file)));
+    assert_eq!((changes.ended.len(), changes.problems.len()), (0, 1));
+    assert_eq!(names(&standing), ["a:2"]);
+    fs::remove_file(&folder).unwrap();
+    assert_eq!(standing.refresh(load(&[file])).ended.len(), 1);
 }
 
 #[test]

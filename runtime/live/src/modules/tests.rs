@@ -213,6 +213,28 @@ fn a_config_map_swap_and_a_write_in_place_end_in_the_whole_new_file() {
 }
 
 #[test]
+fn what_was_kept_and_cannot_be_read_now_stays_kept() {
+    let place = start(new_place(), Vec::new(), true);
+    for name in ["a", "b"] {
+        put(&place.low(&format!("{name}.wasm")), &module(name, 1));
+        place.until("loaded", |s| digest(s, "x", name) == digest_of(&module(name, 1)));
+    }
+    let kept = place.folder.path().join("state/modules");
+    let hex = digest_of(&module("a", 1)).replace("sha256:", "");
+    let (file, aside) = (kept.join(format!("{hex}.wasm")), kept.join("aside"));
+    fs::remove_file(place.low("a.wasm")).expect("removed");
+    place.until("gone", |s| s.resolve("x", "a").is_some_and(|e| e.state == State::LastGood));
+    fs::rename(&file, &aside).expect("moved");
+    let place = place.restart();
+    assert!(place.modules.snapshot().resolve("x", "a").is_none());
+    put(&place.low("b.wasm"), &module("b", 2));
+    place.until("swapped", |s| digest(s, "x", "b") == digest_of(&module("b", 2)));
+    fs::rename(&aside, &file).expect("moved back");
+    let place = place.restart();
+    assert_eq!(digest(&place.modules.snapshot(), "x", "a"), digest_of(&module("a", 1)));
+}
+
+#[test]
 fn what_is_inside_the_binary_is_compiled_when_somebody_asks_for_it() {
     let place = start(new_place(), vec![("broken", b"no module")], true);
     let snapshot = place.modules.snapshot();
