@@ -30,6 +30,7 @@ use crate::time::{Span, Time};
 use fleet::Fleet;
 pub use orders::CommandError;
 
+pub use crate::pipeline::Tripped;
 pub use crate::saved::Slot;
 
 /// See the module.
@@ -43,6 +44,7 @@ pub struct Controller {
     chain: Chain,
     facts: SavedFacts,
     draft: Option<Draft>,
+    tripped: Vec<Tripped>,
 }
 
 /// What `propose` found, until `decide` finishes it.
@@ -78,6 +80,7 @@ impl Controller {
             chain: Chain::restored(states, std::mem::take(&mut facts.writers)),
             facts,
             draft: None,
+            tripped: Vec::new(),
             config,
         };
         controller.settle_config(now);
@@ -132,6 +135,17 @@ impl Controller {
     /// confirmed by enough good decisions, or there was no other.
     pub fn restore_previous_state(&mut self, stage: &str, slot: Slot) -> bool {
         self.chain.cell_mut(stage, slot).is_some_and(|cell| cell.memory.restore_previous())
+    }
+
+    /// Whether [`Controller::take_tripped`] has something to say.
+    pub fn has_tripped(&self) -> bool {
+        !self.tripped.is_empty()
+    }
+
+    /// Modules that failed too often since the last call, before they were confirmed: whoever holds the versions should
+    /// install the one before and call [`Controller::restore_previous_state`].
+    pub fn take_tripped(&mut self) -> Vec<Tripped> {
+        std::mem::take(&mut self.tripped)
     }
 
     /// What is behind a stage now; none: nothing was ever loaded.
@@ -263,11 +277,13 @@ impl Controller {
             let series = indexes.into_iter().flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
             Observation { series: series.collect(), ..scene.clone() }
         };
-        let proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(), &look);
+        let mut proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(), &look, now);
         for (index, record) in proposal.records.iter().enumerate() {
             self.chain.note(index, record.error.clone());
         }
-        proposal.bad_states.iter().for_each(|(index, slot)| self.chain.refuse_state(*index, *slot));
+        for called in std::mem::take(&mut proposal.calls) {
+            self.tripped.extend(self.chain.note_call(called, now));
+        }
         let numbers = self.numbers_of(&proposal.targets);
         self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
         let doubts = self.doubts(&needs[..of_chain], &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));

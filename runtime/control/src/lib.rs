@@ -22,6 +22,6 @@ pub mod status;
 pub mod time;
 
 pub use arbiter::Arbiter;
-pub use controller::{CommandError, Controller, Slot};
+pub use controller::{CommandError, Controller, Slot, Tripped};
 pub use saved::{Saved, SavedFacts, SavedState};
 pub use status::Status;

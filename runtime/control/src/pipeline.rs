@@ -4,6 +4,7 @@
 //! repeated target is no answer at all. State is committed by the controller at the end of the tick. Never clamps: numbers
 //! are the guardrails'.
 
+mod breaker;
 mod chain;
 mod memory;
 
@@ -11,8 +12,9 @@ use crate::config::{Combine, OnFailure, StageConfig};
 use crate::decision::StageRecord;
 use crate::policy::{Answer, Call, Fault, Level, LogLine, Observation, Target, Tier};
 use crate::saved::Slot;
-use crate::time::Span;
+use crate::time::{Span, Time};
 
+pub use chain::Tripped;
 pub(crate) use chain::{Chain, Loaded};
 
 /// Most bytes of a stage's state.
@@ -31,6 +33,15 @@ pub(crate) struct Commit {
     pub(crate) state: Option<Vec<u8>>,
 }
 
+/// A call of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Called {
+    pub(crate) stage: usize,
+    pub(crate) slot: Slot,
+    /// None: it answered.
+    pub(crate) fault: Option<Fault>,
+}
+
 /// What the chain came to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Proposal {
@@ -38,8 +49,8 @@ pub(crate) struct Proposal {
     pub(crate) targets: Vec<Target>,
     pub(crate) records: Vec<StageRecord>,
     pub(crate) commits: Vec<Commit>,
-    /// Modules that called their state bad.
-    pub(crate) bad_states: Vec<(usize, Slot)>,
+    /// Modules that were called, and how it went.
+    pub(crate) calls: Vec<Called>,
     /// A stage gave no answer, and nothing may go down because of it.
     pub(crate) no_down: Option<String>,
     /// A stage gave no answer, and nothing changes because of it.
@@ -53,18 +64,19 @@ pub(crate) fn run(
     chain: &Chain,
     desired: Vec<Target>,
     look: &dyn Fn(&Loaded) -> Observation,
+    now: Time,
 ) -> Proposal {
     let mut proposal = Proposal {
         targets: desired,
         records: Vec::new(),
         commits: Vec::new(),
-        bad_states: Vec::new(),
+        calls: Vec::new(),
         no_down: None,
         hold: None,
         recheck: None,
     };
     for (index, config) in stages.iter().enumerate() {
-        run_stage(index, config, chain, look, &mut proposal);
+        run_stage(index, config, chain, look, now, &mut proposal);
     }
     proposal
 }
@@ -74,6 +86,7 @@ fn run_stage(
     config: &StageConfig,
     chain: &Chain,
     look: &dyn Fn(&Loaded) -> Observation,
+    now: Time,
     proposal: &mut Proposal,
 ) {
     let mut record = StageRecord {
@@ -86,7 +99,7 @@ fn run_stage(
         log: Vec::new(),
         error: None,
     };
-    let mut answered = ask(chain, index, Slot::Stage, look, proposal, &mut record);
+    let mut answered = ask(chain, (index, Slot::Stage), look, now, proposal, &mut record);
     if let Err(fault) = answered.as_ref() {
         record.error = Some(fault.clone());
         let blame = || format!("stage {} gave no answer ({}: {})", config.name, fault.code, fault.message);
@@ -97,7 +110,7 @@ fn run_stage(
             OnFailure::Fallback(module) => {
                 let blame = blame();
                 record.policy.clone_from(&module.policy);
-                answered = ask(chain, index, Slot::Fallback, look, proposal, &mut record);
+                answered = ask(chain, (index, Slot::Fallback), look, now, proposal, &mut record);
                 if let Err(second) = &answered {
                     proposal.no_down =
                         Some(format!("{blame}, nor did its fallback ({}: {})", second.code, second.message));
@@ -119,9 +132,9 @@ fn run_stage(
 
 fn ask(
     chain: &Chain,
-    index: usize,
-    slot: Slot,
+    (index, slot): (usize, Slot),
     look: &dyn Fn(&Loaded) -> Observation,
+    now: Time,
     proposal: &mut Proposal,
     record: &mut StageRecord,
 ) -> Result<(Slot, Answer), Fault> {
@@ -130,18 +143,18 @@ fn ask(
         return Err(cell.refused.clone().unwrap_or_else(|| not_loaded("its module has not been loaded yet")));
     };
     record.digest.clone_from(&loaded.module.digest);
+    if let Some(fault) = cell.breaker.open(now) {
+        return Err(fault);
+    }
     let mut observation = look(loaded);
     observation.proposed.clone_from(&proposal.targets);
     let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
     record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));
     let Call { answer, log } = loaded.module.policy.decide(&loaded.config, &observation, state);
     record.log.extend(log);
-    if answer.as_ref().is_err_and(|fault| fault.code == "bad-state") {
-        proposal.bad_states.push((index, slot));
-    }
-    let answer = answer?;
-    validate(&answer, &observation)?;
-    Ok((slot, answer))
+    let answer = answer.and_then(|answer| validate(&answer, &observation).map(|()| answer));
+    proposal.calls.push(Called { stage: index, slot, fault: answer.as_ref().err().cloned() });
+    Ok((slot, answer?))
 }
 
 fn not_loaded(message: &str) -> Fault {

@@ -6,6 +6,7 @@
 mod executor;
 mod held;
 mod labels;
+mod measured;
 mod own_port;
 mod schedule;
 mod steward;

@@ -3,6 +3,7 @@
 //! For: the daemon at every start and swap, and `check`, which must refuse exactly what the daemon would. Calls modules
 //! and so takes as long as they do: never on a tick's way. Never changes a workload.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -62,8 +63,11 @@ pub fn made_up(_: &Wish, preparation: &Preparation, _: u32) -> (Observation, Vec
     (synthetic_observation(preparation), Vec::new())
 }
 
+/// Versions that a workload will not have any more, by digest.
+pub type Rejected = BTreeMap<String, Refusal>;
+
 /// Finds the module for one wish.
-pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) -> Fit {
+pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>, rejected: &Rejected) -> Fit {
     let mut fit = Fit { wish: wish.clone(), key: None, serves: None, verdicts: Vec::new(), refusal: None };
     let Some(entry) = snapshot.resolve(&scaler.config.id.namespace, &wish.module.policy) else {
         fit.refusal = Some(missing(&wish.module.policy, snapshot));
@@ -79,21 +83,22 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
         return fit;
     }
     let signals = scaler.signals();
-    for candidate in candidates {
-        let attempt = || {
-            let admitted = candidate.admitted()?;
-            Ok((admitted, try_one(admitted, wish, &signals, look)?))
-        };
-        let tried = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
-            Err(Refusal::new(Stage::Probe, "host", "trying it failed inside the daemon; see its log"))
-        });
-        fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(drop).map_err(Clone::clone)));
-        match tried {
-            Ok((admitted, preparation)) => {
-                fit.serves = Some((admitted.clone(), preparation));
-                break;
+    let newest = candidates[0].digest();
+    let (given_up, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| rejected.contains_key(c.digest()));
+    for candidate in rest {
+        if try_candidate(&mut fit, candidate, &signals, look) {
+            break;
+        }
+    }
+    for candidate in given_up {
+        // One that failed too often is better than none, and is not called while it fails.
+        if fit.serves.is_none() {
+            try_candidate(&mut fit, candidate, &signals, look);
+        } else if let Some(refusal) = rejected.get(candidate.digest()) {
+            fit.verdicts.push((candidate.digest().to_owned(), Err(refusal.clone())));
+            if candidate.digest() == newest {
+                fit.refusal = Some(refusal.clone());
             }
-            Err(refusal) => drop(fit.refusal.get_or_insert(refusal)),
         }
     }
     // A file that is no module at all, while an earlier version serves.
@@ -104,6 +109,22 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>) ->
         fit.refusal = Some(problem.clone());
     }
     fit
+}
+
+/// Notes what came of a candidate. True: it serves.
+fn try_candidate(fit: &mut Fit, candidate: &Candidate, signals: &[&str], look: Look<'_>) -> bool {
+    let attempt = || {
+        let admitted = candidate.admitted()?;
+        Ok((admitted, try_one(admitted, &fit.wish, signals, look)?))
+    };
+    let tried = catch_unwind(AssertUnwindSafe(attempt))
+        .unwrap_or_else(|_| Err(Refusal::new(Stage::Probe, "host", "trying it failed inside the daemon; see its log")));
+    fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(drop).map_err(Clone::clone)));
+    match tried {
+        Ok((admitted, preparation)) => fit.serves = Some((admitted.clone(), preparation)),
+        Err(refusal) => drop(fit.refusal.get_or_insert(refusal)),
+    }
+    fit.serves.is_some()
 }
 
 fn try_one(admitted: &Admitted, wish: &Wish, signals: &[&str], look: Look<'_>) -> Result<Preparation, Refusal> {
@@ -228,7 +249,8 @@ impl Fit {
 
 /// Everything that keeps a workload from being started with these modules; and the fits, one for each wish.
 pub fn check(scaler: &Scaler, snapshot: &Snapshot) -> (Vec<Fit>, Vec<Problem>) {
-    let fits: Vec<Fit> = wishes(scaler).iter().map(|wish| fit(scaler, wish, snapshot, &made_up)).collect();
+    let fits: Vec<Fit> =
+        wishes(scaler).iter().map(|wish| fit(scaler, wish, snapshot, &made_up, &Rejected::new())).collect();
     let problems = fits.iter().flat_map(|fit| fit.problems(scaler)).collect();
     (fits, problems)
 }

@@ -29,6 +29,8 @@ pub enum Stage {
     Prepare,
     /// A trial `decide` failed.
     Probe,
+    /// It failed too often while it served, before it was confirmed by enough good decisions.
+    Serve,
 }
 
 impl Stage {
@@ -45,6 +47,7 @@ impl Stage {
             Stage::Config => "config",
             Stage::Prepare => "prepare",
             Stage::Probe => "probe",
+            Stage::Serve => "serve",
         }
     }
 }

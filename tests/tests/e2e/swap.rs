@@ -153,3 +153,41 @@ fn assert_last_good(daemon: &Daemon, name: &str, word: &str, digest: &str) {
     let decisions = daemon.decisions(&id);
     assert!(decisions.iter().all(|d| d.pools[0].from == 3 && d.pools[0].to == 3), "{name}: {decisions:#?}");
 }
+
+/// A counter that works until it has counted so far.
+fn bounded_counter(most: u32) -> Vec<u8> {
+    let counted = "(i32.store (i32.const 640) (local.get $count))";
+    let bound = format!("(if (i32.gt_u (local.get $count) (i32.const {most})) (then (unreachable))) {counted}");
+    wat::parse_str(include_str!("counter.wat").replace(counted, &bound)).unwrap()
+}
+
+#[test]
+fn a_version_that_fails_before_it_is_confirmed_gives_way_to_the_one_before_and_its_state() {
+    let mut daemon = Daemon::new();
+    let good = bounded_counter(1_000_000);
+    daemon.policy("counter", &good);
+    daemon
+        .manifest("all.yaml", &scaler("chat", &dry_run("maxReplicas: 1000", 1, &[]), "  policies: [{name: counter}]"));
+    daemon.start();
+    let counted = daemon
+        .until_decided("default/chat", "three decisions", |d| d.proposal("counter", "default") > Some(3))
+        .proposal("counter", "default")
+        .unwrap();
+    // The trial decision passes, and some after it.
+    let bad = bounded_counter(counted + 4);
+    daemon.policy("counter", &bad);
+    daemon.until_digest("default/chat", "counter", &digest(&bad));
+    daemon.until_decided("default/chat", "it fails", |d| d.stages[0].error.is_some());
+    daemon.until_logged(&["given up", "trap"]);
+    let decision =
+        daemon.until_decided("default/chat", "the one before decides", |d| d.stages[0].digest == digest(&good));
+    let now = decision.proposal("counter", "default").unwrap();
+    assert!(now > counted && now < counted + 4, "from {counted} to {now}: what the failed one counted is not kept");
+    assert_eq!(daemon.workload("default/chat").stage("counter").state, "last-good");
+    let known = daemon.policies().into_iter().find(|policy| policy.name == "counter").unwrap();
+    assert!(known.message.as_ref().is_some_and(|m| m.contains("default/chat refuses it")), "{known:?}");
+    // The next version gets its chance.
+    let mended = bounded_counter(2_000_000);
+    daemon.policy("counter", &mended);
+    daemon.until_digest("default/chat", "counter", &digest(&mended));
+}

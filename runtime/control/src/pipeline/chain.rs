@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::breaker::Breaker;
 use super::memory::Memory;
+use super::{Called, breaker};
 use crate::config::{Module, OnFailure, StageConfig};
 use crate::policy::{Fault, MetricNeed};
 use crate::saved::{SavedState, Slot, writer_key};
+use crate::time::Time;
 
 /// A module with the configuration it was admitted for.
 #[derive(Debug, Clone)]
@@ -26,6 +29,20 @@ pub(crate) struct Cell {
     /// Why the newest module was not taken.
     pub(crate) refused: Option<Fault>,
     pub(crate) memory: Memory,
+    pub(crate) breaker: Breaker,
+}
+
+/// A module that failed so often, so soon after it took over, that the one before it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tripped {
+    /// The stage.
+    pub stage: String,
+    /// Which module of it.
+    pub slot: Slot,
+    /// The module's digest.
+    pub digest: String,
+    /// How it failed last.
+    pub fault: Fault,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +120,10 @@ impl Chain {
         };
         match module {
             Ok(module) => {
+                let same = |before: &Loaded| before.module.digest == module.digest && before.config == named.config;
+                if !cell.loaded.as_ref().is_some_and(same) {
+                    cell.breaker = Breaker::default();
+                }
                 cell.memory.swap(&module.digest);
                 cell.loaded = Some(Loaded { policy: named.policy.clone(), module, config: named.config.clone() });
                 cell.refused = None;
@@ -173,14 +194,21 @@ impl Chain {
         }
     }
 
-    /// A module called its state bad.
-    pub(crate) fn refuse_state(&mut self, index: usize, slot: Slot) {
-        if let Some(cells) = self.stages.get_mut(index) {
-            match slot {
-                Slot::Stage => cells.own.memory.refuse(),
-                Slot::Fallback => cells.fallback.memory.refuse(),
-            }
+    /// How a call went. Some: the module was never confirmed, and has now failed too often.
+    pub(crate) fn note_call(&mut self, called: Called, now: Time) -> Option<Tripped> {
+        let cells = self.stages.get_mut(called.stage)?;
+        let cell = match called.slot {
+            Slot::Stage => &mut cells.own,
+            Slot::Fallback => &mut cells.fallback,
+        };
+        if called.fault.as_ref().is_some_and(|fault| fault.code == "bad-state") {
+            cell.memory.refuse();
         }
+        let opened = cell.breaker.note(called.fault.as_ref(), now);
+        let digest = cell.loaded.as_ref()?.module.digest.clone();
+        let fault = called.fault.filter(|_| opened && !cell.memory.is_confirmed())?;
+        let message = format!("{} failures in a row; the last: {}: {}", breaker::FAILURES, fault.code, fault.message);
+        Some(Tripped { stage: cells.name.clone(), slot: called.slot, digest, fault: Fault { message, ..fault } })
     }
 
     /// Who wrote each saved state.

@@ -49,6 +49,11 @@ impl Memory {
         (if why.is_some() { &[] } else { bytes }, why)
     }
 
+    /// Enough good decisions of the module behind the stage.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.good >= CONFIRMED
+    }
+
     /// The module called its state bad: until it has answered, it is given none.
     pub(super) fn refuse(&mut self) {
         self.refused = true;

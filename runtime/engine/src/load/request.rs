@@ -24,8 +24,9 @@ use super::report::FailureKind;
 
 /// Longest TCP connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Idle connections are kept for less than servers keep them.
-const POOL_IDLE: Duration = Duration::from_secs(5);
+/// Idle connections are kept for less than servers keep them (llama.cpp and uvicorn 5 s): a request that is written as the
+/// server closes is lost without a word of whether it was taken.
+const POOL_IDLE: Duration = Duration::from_secs(2);
 /// Longest line of an event stream that is held.
 const MAX_LINE: usize = 1 << 20;
 /// Bytes of an error body that are read.

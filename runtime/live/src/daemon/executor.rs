@@ -15,8 +15,8 @@ use trimtab_control::decision::{Action, Outcome, OutcomeState};
 use super::held::Held;
 use crate::target::{Target, TargetError};
 
-/// Waiting for the disk before an action; a broken disk costs durability, not the action.
-const DISK_PATIENCE: Duration = Duration::from_secs(1);
+/// Waiting for the disk before an action, or the answer to an order; a broken disk costs durability, not those.
+pub(super) const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two tries while a target fails: doubled each time.
 const BACK_OFF: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use trimtab_control::config::WorkloadId;
 use trimtab_control::decision::Decision;
 use trimtab_control::sample::Intake;
@@ -27,6 +28,8 @@ pub(super) struct Held {
     pub(super) seat: Arc<Seat>,
     controller: Mutex<Controller>,
     aside: Mutex<Aside>,
+    /// Told when a module has failed too often: see [`Controller::take_tripped`].
+    pub(super) tripped: Notify,
     /// Grows when a module, the configuration or a standing order changes: actions of before are void.
     fence: AtomicU64,
 }
@@ -52,7 +55,17 @@ impl Held {
     ) -> Held {
         let id = controller.config().id.clone();
         let aside = Mutex::default();
-        Held { id, clock, store, metrics, seat, controller: Mutex::new(controller), aside, fence: AtomicU64::new(0) }
+        Held {
+            id,
+            clock,
+            store,
+            metrics,
+            seat,
+            controller: Mutex::new(controller),
+            aside,
+            tripped: Notify::new(),
+            fence: AtomicU64::new(0),
+        }
     }
 
     /// Holds the controller for as long as `f` takes. A panic elsewhere leaves it as it was between two of its steps.
@@ -77,6 +90,9 @@ impl Held {
             let decision = controller.decide(&grant, now);
             for _ in violations..controller.violations() {
                 self.metrics.violation(&self.id);
+            }
+            if controller.has_tripped() {
+                self.tripped.notify_one();
             }
             for (pool, took) in controller.take_measured() {
                 self.metrics.startup(&self.id, &pool, took.as_seconds());

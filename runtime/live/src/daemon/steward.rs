@@ -5,23 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use trimtab_control::config::Module;
-use trimtab_control::policy::{Call, Fault, Observation, Policy, Preparation};
+use trimtab_control::policy::{Fault, Observation, Policy, Preparation};
 use trimtab_control::time::Time;
-use trimtab_control::{Controller, Slot};
-use trimtab_sandbox::{Admitted, Refusal};
+use trimtab_control::{Controller, Slot, Tripped};
+use trimtab_sandbox::{Admitted, Refusal, Stage};
 
 use super::held::Held;
+use super::measured::Measured;
 use super::view::{Shared, StageView};
 use super::workload::Event;
 use crate::manifest::{Problem, Scaler};
-use crate::metrics::Metrics;
 use crate::modules::{Candidate, Key, Origin, Snapshot};
-use crate::stages::{self, Fit, Wish};
+use crate::stages::{self, Fit, Rejected, Wish};
+
+/// Versions that one stage has given up; beyond them they are tried again.
+const REJECTED: usize = 64;
 
 /// What the controller is given for one slot.
 pub(super) struct Install {
@@ -58,6 +60,8 @@ pub(super) struct Steward {
     known: BTreeMap<(String, Slot), Known>,
     /// Refusals that were told.
     told: BTreeMap<(String, Slot), String>,
+    /// Versions that failed too often here, by stage.
+    rejected: BTreeMap<(String, Slot), Rejected>,
 }
 
 /// What a fit depended on, and what came of it.
@@ -107,6 +111,7 @@ impl Steward {
             generation,
             known: BTreeMap::new(),
             told: BTreeMap::new(),
+            rejected: BTreeMap::new(),
         };
         let snapshot = steward.shared.modules.snapshot();
         let scaler = Arc::clone(&steward.scaler);
@@ -122,6 +127,7 @@ impl Steward {
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = modules.changed() => if changed.is_err() { break },
+                () = self.held.tripped.notified() => self.reject(),
                 changed = manifests.changed() => {
                     if changed.is_err() { break }
                     let newest = manifests.borrow_and_update().clone();
@@ -146,7 +152,7 @@ impl Steward {
             let (steward, fits) = blocking(self, move |steward| {
                 let fits: Vec<Fit> = stages::wishes(&scaler)
                     .iter()
-                    .map(|w| stages::fit(&scaler, w, &snapshot, &steward.look()))
+                    .map(|w| stages::fit(&scaler, w, &snapshot, &steward.look(), &steward.rejected(w)))
                     .collect();
                 (scaler, snapshot, fits)
             })
@@ -170,8 +176,10 @@ impl Steward {
         if !stale.is_empty() {
             let scaler = Arc::clone(&self.scaler);
             let (steward, swapped) = blocking(self, move |steward| {
-                let fits: Vec<Fit> =
-                    stale.iter().map(|w| stages::fit(&scaler, w, &snapshot, &steward.look())).collect();
+                let fits: Vec<Fit> = stale
+                    .iter()
+                    .map(|w| stages::fit(&scaler, w, &snapshot, &steward.look(), &steward.rejected(w)))
+                    .collect();
                 let installs = steward.take(&scaler, &snapshot, &fits);
                 steward.install(installs)
             })
@@ -183,6 +191,29 @@ impl Steward {
             }
         }
         Some(self)
+    }
+
+    /// Takes note of modules that tripped: their stages are fitted again, with the versions before them.
+    fn reject(&mut self) {
+        for Tripped { stage, slot, digest, fault } in self.held.with(Controller::take_tripped) {
+            tracing::error!(
+                workload = %self.held.id, stage, digest, code = fault.code,
+                "the version is given up, because it failed before it was confirmed: {}", fault.message
+            );
+            let refusal = Refusal::new(Stage::Serve, "breaker", format!("{}, {}", fault.code, fault.message))
+                .hint("the version before it serves on; mend it, or start the daemon again to try it once more");
+            let place = (stage, slot);
+            self.known.remove(&place);
+            let rejected = self.rejected.entry(place).or_default();
+            if rejected.len() >= REJECTED {
+                rejected.clear();
+            }
+            rejected.insert(digest, refusal);
+        }
+    }
+
+    fn rejected(&self, wish: &Wish) -> Rejected {
+        self.rejected.get(&(wish.stage.clone(), wish.slot)).cloned().unwrap_or_default()
     }
 
     fn is_stale(&self, wish: &Wish, snapshot: &Snapshot) -> bool {
@@ -300,7 +331,16 @@ impl Steward {
                         if before.is_some() { "policy swapped" } else { "policy loaded" }
                     );
                 }
+                let (stage, slot) = (install.stage.clone(), install.slot);
+                let gives_way = before.is_some_and(|before| {
+                    let given_up = |rejected: &Rejected| rejected.contains_key(&before);
+                    install.module.as_ref().is_some_and(|module| module.digest != before)
+                        && self.rejected.get(&(stage.clone(), slot)).is_some_and(given_up)
+                });
                 install.apply(controller, now);
+                if gives_way {
+                    controller.restore_previous_state(&stage, slot);
+                }
             }
         });
         if swapped {
@@ -338,22 +378,4 @@ fn origin(fit: &Fit, snapshot: &Snapshot) -> Option<Origin> {
     let key = fit.key.as_ref()?;
     let entry = snapshot.entries().find(|entry| entry.key == *key)?;
     entry.candidates.iter().find(|candidate| candidate.digest() == admitted.digest()).map(Candidate::origin)
-}
-
-/// A module whose calls are counted and timed.
-struct Measured {
-    admitted: Admitted,
-    metrics: Arc<Metrics>,
-    tenant: String,
-    policy: String,
-}
-
-impl Policy for Measured {
-    fn decide(&self, config: &str, observation: &Observation, state: &[u8]) -> Call {
-        let begun = Instant::now();
-        let call = self.admitted.decide(config, observation, state);
-        let outcome = call.answer.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "ok");
-        self.metrics.policy_call(&self.tenant, &self.policy, outcome, begun.elapsed());
-        call
-    }
 }

@@ -15,7 +15,7 @@ use trimtab_control::decision::{Decision, Outcome, OutcomeState};
 use trimtab_control::sample::Intake;
 use trimtab_control::time::Span;
 
-use super::executor::outcome;
+use super::executor::{DISK_PATIENCE, outcome};
 use super::held::Held;
 use super::schedule::Schedule;
 use super::steward::Install;
@@ -85,7 +85,7 @@ impl Workload {
                 () = stop.cancelled() => break,
                 Some(outcome) = self.outcomes.recv() => self.record(outcome),
                 Some(event) = self.events.recv() => self.meet(event),
-                Some(order) = self.orders.recv() => self.obey(order),
+                Some(order) = self.orders.recv() => self.obey(order).await,
                 due = self.schedule.wait() => {
                     if due.tick {
                         self.tick(due.at).await;
@@ -208,7 +208,7 @@ impl Workload {
         self.held.with(|controller| controller.record(outcome, now));
     }
 
-    fn obey(&mut self, Order { command, reply }: Order) {
+    async fn obey(&mut self, Order { command, reply }: Order) {
         let now = self.held.clock.now();
         let voids = !matches!(command, Command::Wake { .. });
         let result = self.held.with(|controller| controller.command(command, now));
@@ -222,6 +222,8 @@ impl Workload {
             self.held.keep();
             self.held.publish();
             self.schedule.at_once(Instant::now());
+            // What a person was told stands outlives this process; a broken disk is no reason to say nothing.
+            let _ = tokio::time::timeout(DISK_PATIENCE, self.held.store.flush()).await;
         }
         // Whoever asked may have gone.
         let _ = reply.send(result);

@@ -1,0 +1,27 @@
+//! A module whose calls are counted and timed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use trimtab_control::policy::{Call, Observation, Policy};
+use trimtab_sandbox::Admitted;
+
+use crate::metrics::Metrics;
+
+/// See the module.
+pub(super) struct Measured {
+    pub(super) admitted: Admitted,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) tenant: String,
+    pub(super) policy: String,
+}
+
+impl Policy for Measured {
+    fn decide(&self, config: &str, observation: &Observation, state: &[u8]) -> Call {
+        let begun = Instant::now();
+        let call = self.admitted.decide(config, observation, state);
+        let outcome = call.answer.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "ok");
+        self.metrics.policy_call(&self.tenant, &self.policy, outcome, begun.elapsed());
+        call
+    }
+}
