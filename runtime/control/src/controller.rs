@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check;
 use crate::command::Command;
-use crate::config::{Module, OnFailure, WorkloadConfig};
+use crate::config::{Module, WorkloadConfig};
 use crate::decision::{Decision, Grant, Input, PoolWant, Rule, StageRecord, Step, Wants};
 use crate::guardrails::{self, Counts, Passage};
 use crate::pipeline::{self, Chain, Commit};
@@ -153,21 +153,10 @@ impl Controller {
         self.chain.named(stage, slot)?.loaded.as_ref().map(|loaded| &loaded.module)
     }
 
-    /// The state that a module of that state version would be given now, behind the policy that the configuration names:
-    /// see [`Controller::state_for`].
-    pub fn state(&self, stage: &str, slot: Slot, state_version: u32) -> &[u8] {
-        let named = self.config.stages.iter().find(|s| s.name == stage).and_then(|s| match (slot, &s.on_failure) {
-            (Slot::Stage, _) => Some(&s.module),
-            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&**module),
-            _ => None,
-        });
-        named.map_or(&[], |module| self.state_for(stage, slot, &module.policy, state_version))
-    }
-
     /// The state that a module of that policy and state version would be given now: for the probe at admission, which
     /// may be for a configuration that is not in force yet. Empty where there is none, or another policy or version
     /// wrote it.
-    pub fn state_for(&self, stage: &str, slot: Slot, policy: &str, state_version: u32) -> &[u8] {
+    pub fn state(&self, stage: &str, slot: Slot, policy: &str, state_version: u32) -> &[u8] {
         self.chain.named(stage, slot).map_or(&[], |cell| cell.memory.for_module(policy, state_version).0)
     }
 

@@ -161,15 +161,15 @@ fn a_stage_that_changes_its_policy_starts_empty_and_its_own_policy_finds_its_sta
     controller.install("count", Slot::Stage, module(|calls| Some(10 + calls), "sha256:a", 1), Time(0));
     tick(&mut controller, 1, OutcomeState::Observed, 5_000);
     // The probe for a configuration that is not in force yet, and for the one that is.
-    assert!(controller.state_for("count", Slot::Stage, "two", 1).is_empty());
-    assert_eq!(controller.state("count", Slot::Stage, 1).len(), 1);
+    assert!(controller.state("count", Slot::Stage, "two", 1).is_empty());
+    assert_eq!(controller.state("count", Slot::Stage, "one", 1).len(), 1);
     controller.reconfigure(renamed("two"), Time(6_000));
     controller.install("count", Slot::Stage, module(|calls| Some(20 + calls), "sha256:b", 1), Time(6_000));
     // Over a restart before its first answer, too.
     let saved = serde_json::to_string(&controller.save()).unwrap();
     let mut controller = Controller::new(renamed("two"), Some(serde_json::from_str(&saved).unwrap()), Time(7_000));
     controller.install("count", Slot::Stage, module(|calls| Some(20 + calls), "sha256:b", 1), Time(7_000));
-    assert!(controller.state("count", Slot::Stage, 1).is_empty());
+    assert!(controller.state("count", Slot::Stage, "two", 1).is_empty());
     let decision = tick(&mut controller, 1, OutcomeState::Observed, 10_000);
     assert_eq!((decision.pools[0].to, decision.stages[0].log.len()), (21, 1), "{:?}", decision.stages[0]);
     assert_eq!(tick(&mut controller, 1, OutcomeState::Observed, 15_000).pools[0].to, 22);

@@ -114,10 +114,7 @@ impl Chain {
             return;
         };
         let Some(cells) = self.stages.iter_mut().find(|c| c.name == stage) else { return };
-        let cell = match slot {
-            Slot::Stage => &mut cells.own,
-            Slot::Fallback => &mut cells.fallback,
-        };
+        let cell = cells.cell_mut(slot);
         match module {
             Ok(module) => {
                 let same = |before: &Loaded| before.module.digest == module.digest && before.config == named.config;
@@ -136,11 +133,7 @@ impl Chain {
     }
 
     pub(crate) fn cell(&self, index: usize, slot: Slot) -> Option<&Cell> {
-        let cells = self.stages.get(index)?;
-        Some(match slot {
-            Slot::Stage => &cells.own,
-            Slot::Fallback => &cells.fallback,
-        })
+        Some(self.stages.get(index)?.cell(slot))
     }
 
     pub(crate) fn named(&self, stage: &str, slot: Slot) -> Option<&Cell> {
@@ -148,11 +141,7 @@ impl Chain {
     }
 
     pub(crate) fn cell_mut(&mut self, stage: &str, slot: Slot) -> Option<&mut Cell> {
-        let cells = self.stages.iter_mut().find(|c| c.name == stage)?;
-        Some(match slot {
-            Slot::Stage => &mut cells.own,
-            Slot::Fallback => &mut cells.fallback,
-        })
+        Some(self.stages.iter_mut().find(|c| c.name == stage)?.cell_mut(slot))
     }
 
     /// Every module there is, in the order of the chain.
@@ -184,11 +173,7 @@ impl Chain {
     }
 
     pub(crate) fn commit(&mut self, index: usize, slot: Slot, state: Option<Vec<u8>>) {
-        let Some(cells) = self.stages.get_mut(index) else { return };
-        let cell = match slot {
-            Slot::Stage => &mut cells.own,
-            Slot::Fallback => &mut cells.fallback,
-        };
+        let Some(cell) = self.stages.get_mut(index).map(|cells| cells.cell_mut(slot)) else { return };
         if let Some(loaded) = &cell.loaded {
             cell.memory.commit(&loaded.policy, loaded.module.state_version, state);
         }
@@ -197,16 +182,13 @@ impl Chain {
     /// How a call went. Some: the module was never confirmed, and has now failed too often.
     pub(crate) fn note_call(&mut self, called: Called, now: Time) -> Option<Tripped> {
         let cells = self.stages.get_mut(called.stage)?;
-        let cell = match called.slot {
-            Slot::Stage => &mut cells.own,
-            Slot::Fallback => &mut cells.fallback,
-        };
+        let cell = cells.cell_mut(called.slot);
         if called.fault.as_ref().is_some_and(|fault| fault.code == "bad-state") {
             cell.memory.refuse();
         }
         let opened = cell.breaker.note(called.fault.as_ref(), now);
-        let digest = cell.loaded.as_ref()?.module.digest.clone();
         let fault = called.fault.filter(|_| opened && !cell.memory.is_confirmed())?;
+        let digest = cell.loaded.as_ref()?.module.digest.clone();
         let message = format!("{} failures in a row; the last: {}: {}", breaker::FAILURES, fault.code, fault.message);
         Some(Tripped { stage: cells.name.clone(), slot: called.slot, digest, fault: Fault { message, ..fault } })
     }
@@ -222,6 +204,20 @@ impl Chain {
 }
 
 impl Cells {
+    fn cell(&self, slot: Slot) -> &Cell {
+        match slot {
+            Slot::Stage => &self.own,
+            Slot::Fallback => &self.fallback,
+        }
+    }
+
+    fn cell_mut(&mut self, slot: Slot) -> &mut Cell {
+        match slot {
+            Slot::Stage => &mut self.own,
+            Slot::Fallback => &mut self.fallback,
+        }
+    }
+
     fn save(&self) -> impl Iterator<Item = SavedState> {
         self.own.memory.save(&self.name, Slot::Stage).chain(self.fallback.memory.save(&self.name, Slot::Fallback))
     }

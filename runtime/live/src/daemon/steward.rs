@@ -150,10 +150,7 @@ impl Steward {
         if let Some(scaler) = self.wanted.clone() {
             let snapshot = self.shared.modules.snapshot();
             let (steward, fits) = blocking(self, move |steward| {
-                let fits: Vec<Fit> = stages::wishes(&scaler)
-                    .iter()
-                    .map(|w| stages::fit(&scaler, w, &snapshot, &steward.look(), &steward.rejected(w)))
-                    .collect();
+                let fits = steward.fit(&scaler, &stages::wishes(&scaler), &snapshot);
                 (scaler, snapshot, fits)
             })
             .await?;
@@ -176,10 +173,7 @@ impl Steward {
         if !stale.is_empty() {
             let scaler = Arc::clone(&self.scaler);
             let (steward, swapped) = blocking(self, move |steward| {
-                let fits: Vec<Fit> = stale
-                    .iter()
-                    .map(|w| stages::fit(&scaler, w, &snapshot, &steward.look(), &steward.rejected(w)))
-                    .collect();
+                let fits = steward.fit(&scaler, &stale, &snapshot);
                 let installs = steward.take(&scaler, &snapshot, &fits);
                 steward.install(installs)
             })
@@ -212,8 +206,11 @@ impl Steward {
         }
     }
 
-    fn rejected(&self, wish: &Wish) -> Rejected {
-        self.rejected.get(&(wish.stage.clone(), wish.slot)).cloned().unwrap_or_default()
+    /// Finds modules, among the versions that were not given up here.
+    fn fit(&self, scaler: &Scaler, wishes: &[Wish], snapshot: &Snapshot) -> Vec<Fit> {
+        let none = Rejected::new();
+        let rejected = |wish: &Wish| self.rejected.get(&(wish.stage.clone(), wish.slot)).unwrap_or(&none);
+        wishes.iter().map(|wish| stages::fit(scaler, wish, snapshot, &self.look(), rejected(wish))).collect()
     }
 
     fn is_stale(&self, wish: &Wish, snapshot: &Snapshot) -> bool {
@@ -233,7 +230,7 @@ impl Steward {
             let now = held.clock.now();
             held.with(|controller| {
                 let observation = controller.observation(&wish.stage, &preparation.needs, now);
-                (observation, controller.state_for(&wish.stage, wish.slot, &wish.module.policy, state_version).to_vec())
+                (observation, controller.state(&wish.stage, wish.slot, &wish.module.policy, state_version).to_vec())
             })
         }
     }
