@@ -3,6 +3,7 @@
 //! For: the shape of the command line and nothing else. Each verb's arguments, help and work live in its own file.
 
 mod check;
+mod compile;
 mod completions;
 mod demo;
 mod engine;
@@ -59,6 +60,8 @@ enum Verb {
     Schema(schema::Args),
     Completions(completions::Args),
     Version(version::Args),
+    #[command(name = compile::VERB, hide = true)]
+    Compile(compile::Args),
     #[command(hide = true, disable_help_flag = true)]
     Replay(Later),
     #[command(hide = true, disable_help_flag = true)]
@@ -102,6 +105,7 @@ impl Cli {
             Verb::Schema(args) => args.run(console),
             Verb::Completions(args) => args.run(console),
             Verb::Version(args) => args.run(console),
+            Verb::Compile(_) => compile::Args::run(),
             Verb::Trace(args) => args.refuse("trace"),
             Verb::Replay(args) => args.refuse("replay"),
             Verb::Simulate(args) => args.refuse("simulate"),

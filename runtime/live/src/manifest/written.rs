@@ -5,6 +5,7 @@
 
 mod metric;
 mod pool;
+mod tenant;
 
 use serde_json::json;
 use trimtab_control::config::Step;
@@ -13,11 +14,13 @@ use super::collection::{Map, Some1, unique};
 use super::field::{At, Shape, Written, words, written};
 use super::json::Config;
 use super::problem::{Report, Spot};
-use super::scalar::{Digest, Lasting, Limit, Name, Share, Text, Zone};
+use super::quantity::Lasting;
+use super::scalar::{Digest, Limit, Name, Share, Text, Zone};
 use super::tree::{Node, Value};
 
 pub(super) use metric::{Across, Auth, Engine, Metric, Scheme, Tls, Within};
 pub(super) use pool::{Pool, Process, Wake};
+pub(super) use tenant::{Limits, TenantDocument};
 
 const DAY: u64 = 86_400;
 
@@ -35,7 +38,7 @@ words! {
         /// A workload and how it is scaled.
         InferenceScaler = "InferenceScaler",
     }
-    later { "Tenant", "GpuPool" }
+    later { "GpuPool" }
 }
 
 written! {
