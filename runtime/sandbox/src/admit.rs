@@ -62,7 +62,7 @@ fn describe(
     inspection: Inspection,
     limits: &Arc<Limits>,
 ) -> Result<Admitted, Refusal> {
-    let pre = host.linker.instantiate_pre(component).and_then(ScalingPolicyPre::new).map_err(|error| {
+    let pre = host.linker(component).instantiate_pre(component).and_then(ScalingPolicyPre::new).map_err(|error| {
         Refusal::new(Stage::Link, "not-a-policy", clean(&format!("{error:#}"), limits.text_bytes))
             .hint("its exports do not fit trimtab:policy@0.1.0: build it against the wit/ of this version")
     })?;
@@ -139,6 +139,14 @@ impl Admitted {
             Err(fault) if fault.code == "missing-metric" => Ok(()),
             Err(fault) => Err(refused(Stage::Probe, &fault)),
         }
+    }
+
+    pub(crate) fn guest(&self) -> &Guest {
+        &self.module.guest
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn answer(&self, config: &str, observation: &Observation, state: &[u8]) -> (Result<Answer, Fault>, Vec<LogLine>) {

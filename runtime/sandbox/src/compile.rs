@@ -24,7 +24,7 @@ use crate::wrap::Contract;
 /// What came of a module when it was compiled before; none: it was not, or that is not known any more.
 pub(crate) fn known(host: &Host, digest: &str, limits: &Limits) -> Option<Result<Component, Refusal>> {
     let cache = host.kept()?;
-    cache.load(&host.engine, digest).map(Ok).or_else(|| cache.refusal(digest, limits).map(Err))
+    cache.load(&host.engines, digest).map(Ok).or_else(|| cache.refusal(digest, limits).map(Err))
 }
 
 /// Compiles a module that was inspected, and remembers what came of it.
@@ -49,29 +49,18 @@ fn make(
     typed: bool,
     limits: &Limits,
 ) -> Result<Component, Refusal> {
-    let digest = &inspection.digest;
-    match &host.compiler {
+    let code = match &host.compiler {
         Compiler::InProcess => {
             let wasm = as_component(&host.contract, bytes, inspection.kind, typed, limits)?;
-            let component = Component::from_binary(&host.engine, &wasm).map_err(|error| invalid(&error, limits))?;
-            if let Some(cache) = host.kept() {
-                let code = component.serialize().map_err(|error| invalid(&error, limits))?;
-                return Ok(cache.keep(&host.engine, digest, &code).unwrap_or(component));
-            }
-            Ok(component)
+            host.engines.lean.precompile_component(&wasm).map_err(|error| invalid(&error, limits))?
         }
-        Compiler::Child(command) => {
-            let code = parent::compile(command, bytes, limits)?;
-            if let Some(component) = host.kept().and_then(|cache| cache.keep(&host.engine, digest, &code)) {
-                return Ok(component);
-            }
-            // The child is this program: a difference is a fault of ours, and no judgement of the module.
-            load_code(&host.engine, &code).map_err(|error| {
-                let message = clean(&format!("the machine code does not load: {error:#}"), limits.text_bytes);
-                Refusal::new(Stage::Compile, "host", message)
-            })
-        }
+        Compiler::Child(command) => parent::compile(command, bytes, host.bounds, limits)?,
+    };
+    if let Some(component) = host.kept().and_then(|cache| cache.keep(&host.engines, &inspection.digest, &code)) {
+        return Ok(component);
     }
+    // The compiler is this program: what it made does not load only where the engine itself refuses it.
+    host.engines.place(|engine| load_code(engine, &code)).map_err(|error| invalid(&error, limits))
 }
 
 /// A component as it is, a core module wrapped.

@@ -37,6 +37,21 @@ enum Phase {
 }
 
 impl Guest {
+    /// A store with every bound in force, its time for instantiation begun.
+    pub(crate) fn store(&self, limits: &Limits) -> Store<CallData> {
+        let data = CallData {
+            log: GuestLog::new(limits.log_lines, limits.text_bytes),
+            memory: Memory::new(limits.memory_bytes),
+            deadline: Deadline::start(limits.start_cpu, limits.call_wall),
+        };
+        let mut store = Store::new(self.pre.engine(), data);
+        store.limiter(|data| &mut data.memory);
+        store.set_hostcall_fuel(limits.lifted_bytes);
+        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.tick()));
+        store.set_epoch_deadline(1);
+        store
+    }
+
     /// Calls `export` through `run` in a fresh instance.
     pub(crate) fn call<R>(
         &self,
@@ -45,17 +60,7 @@ impl Guest {
         run: impl FnOnce(&ScalingPolicy, &mut Store<CallData>) -> wasmtime::Result<R>,
     ) -> (Result<R, Fault>, Vec<LogLine>) {
         let _in_flight = self.host.ticker.enter();
-        let data = CallData {
-            log: GuestLog::new(limits.log_lines, limits.text_bytes),
-            memory: Memory::new(limits.memory_bytes),
-            deadline: Deadline::start(limits.start_cpu, limits.call_wall),
-        };
-        let mut store = Store::new(&self.host.engine, data);
-        store.limiter(|data| &mut data.memory);
-        store.set_hostcall_fuel(limits.lifted_bytes);
-        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.tick()));
-        store.set_epoch_deadline(1);
-
+        let mut store = self.store(limits);
         let mut phase = Phase::Instantiate;
         let result = self.pre.instantiate(&mut store).and_then(|instance| {
             phase = Phase::Export;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use trimtab_control::time::Span;
 
 /// What one module and one call of it may cost.
@@ -95,6 +96,17 @@ pub enum Allocator {
     OnDemand,
 }
 
+/// How an access beyond a guest's memory is caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Bounds {
+    /// By pages around the memory that nothing may touch, in addition to the compiler's own proof: a second wall.
+    #[default]
+    Guarded,
+    /// By a comparison before each access alone. Guests that grow their memory in every call are faster so; those of the
+    /// SDK do not, and are slower.
+    Checked,
+}
+
 /// Where modules are compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Compiler {
@@ -113,6 +125,8 @@ pub struct SandboxConfig {
     pub limits: Limits,
     /// Where instances live.
     pub allocator: Allocator,
+    /// How an access beyond memory is caught.
+    pub bounds: Bounds,
     /// Where modules are compiled.
     pub compiler: Compiler,
     /// Where machine code is kept: a folder that nobody else can write. None: it is not kept.
