@@ -14,8 +14,6 @@ use crate::{SandboxError, deadline};
 
 /// Components that may be instantiated at the same time.
 const INSTANCES: u32 = 64;
-/// Core instances of the largest known component (interpreters of scripts have 38).
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 /// What a slot keeps mapped between two calls, so that a guest within it causes no page fault. Times the slots in use,
 /// this is resident memory.
 const KEEP_RESIDENT: usize = 512 << 10;
@@ -63,19 +61,27 @@ fn engine_config(config: &SandboxConfig) -> Config {
     wasm
 }
 
+/// A pool counts in 32 bits.
+fn count(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES);
-    pool.max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT);
-    pool.total_core_instances(INSTANCES * CORE_INSTANCES_PER_COMPONENT);
-    pool.max_memories_per_component(8);
-    pool.max_memories_per_module(4);
+    let (instances, memories, tables) = (count(limits.instances), count(limits.memories), count(limits.tables));
+    pool.max_core_instances_per_component(instances);
+    pool.total_core_instances(INSTANCES * instances);
+    // No less for one module than for all of a component: the limiter, which counts without a pool, knows no modules.
+    pool.max_memories_per_component(memories);
+    pool.max_memories_per_module(memories);
     pool.total_memories(INSTANCES * 4);
-    pool.max_memory_size(limits.memory_bytes);
-    pool.max_tables_per_component(64);
-    pool.max_tables_per_module(8);
+    // All that 32 bits address, which a slot reserves anyway: `memory` bounds what is used, with every allocator alike.
+    pool.max_memory_size(1 << 32);
+    pool.max_tables_per_component(tables);
+    pool.max_tables_per_module(tables);
     pool.total_tables(INSTANCES * 16);
-    pool.table_elements(20_000);
+    pool.table_elements(limits.table_elements);
     pool.max_unused_warm_slots(INSTANCES * 4);
     pool.linear_memory_keep_resident(KEEP_RESIDENT);
     pool.table_keep_resident(64 << 10);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use wasmparser::{Chunk, Parser, Payload};
 
+use crate::admit::TOO_COMPLEX;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Stage};
 use crate::text::clean;
@@ -27,6 +28,8 @@ const NAME_BYTES: usize = 200;
 const QUOTED: usize = 5;
 /// Modules and components inside one another.
 const NESTED: usize = 64;
+/// Imports and exports of the outermost level together: each costs this host more memory than the file has bytes.
+const MOST_NAMES: usize = 10_000;
 
 /// Which of the two binary forms a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -70,13 +73,14 @@ pub fn digest_of(bytes: &[u8]) -> String {
 struct Names {
     imports: Vec<(String, Option<String>)>,
     exports: Vec<String>,
+    count: usize,
     typed: bool,
 }
 
 /// Reads the sections. The flag says whether a core module carries a world of its own.
 pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(Inspection, bool), Refusal> {
     let kind = kind_of(bytes, limits)?;
-    let names = read_names(bytes)?;
+    let names = read_names(bytes, limits.controls.shape)?;
     let world = names.exports.iter().any(|e| e.starts_with(POLICY_EXPORT) || e.starts_with(POLICY_EXPORT_CORE));
     let import = |(module, field): &(String, Option<String>)| match field {
         Some(field) => clean(&format!("{module} {field}"), NAME_BYTES),
@@ -90,7 +94,9 @@ pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(Inspection, bool
         imports: names.imports.iter().take(NAMES).map(import).collect(),
         exports: names.exports.iter().take(NAMES).map(|e| clean(e, NAME_BYTES)).collect(),
     };
-    check_imports(kind, &names)?;
+    if limits.controls.imports {
+        check_imports(kind, &names)?;
+    }
     if kind == Kind::Component && !names.exports.iter().any(|e| e == POLICY_EXPORT) {
         return Err(Refusal::new(Stage::Link, "not-a-policy", format!("it does not export {POLICY_EXPORT}"))
             .hint("build it for the world trimtab:policy/scaling-policy of this version; see wit/policy.wit"));
@@ -131,7 +137,7 @@ fn incomplete() -> Refusal {
 }
 
 /// Walks the sections, and collects the names of the outermost level.
-fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
+fn read_names(bytes: &[u8], bounded: bool) -> Result<Names, Refusal> {
     let mut names = Names::default();
     let mut parents: Vec<Parser> = Vec::new();
     let mut parser = Parser::new(0);
@@ -148,9 +154,9 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
         rest = &rest[consumed..];
         match payload {
             Payload::ModuleSection { parser: inner, .. } | Payload::ComponentSection { parser: inner, .. } => {
-                if parents.len() == NESTED {
+                if bounded && parents.len() == NESTED {
                     let message = format!("more than {NESTED} modules and components are nested in one another");
-                    return Err(Refusal::new(Stage::Inspect, "invalid", message));
+                    return Err(Refusal::new(Stage::Inspect, TOO_COMPLEX, message));
                 }
                 parents.push(std::mem::replace(&mut parser, inner));
             }
@@ -163,7 +169,14 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
                 parser.skip_section();
                 rest = after;
             }
-            payload if parents.is_empty() => names.read(&payload).map_err(|e| malformed(&e))?,
+            payload if parents.is_empty() => {
+                if bounded && names.count + count(&payload) > MOST_NAMES {
+                    let message = format!("it has more than {MOST_NAMES} imports and exports");
+                    return Err(Refusal::new(Stage::Inspect, TOO_COMPLEX, message));
+                }
+                names.count += count(&payload);
+                names.read(&payload).map_err(|e| malformed(&e))?;
+            }
             _ => {}
         }
     }
@@ -171,6 +184,18 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
 
 fn malformed(error: &wasmparser::Error) -> Refusal {
     Refusal::new(Stage::Inspect, "invalid", clean(&format!("this is not valid WebAssembly: {error}"), NAME_BYTES * 2))
+}
+
+/// Names that a section says it has.
+fn count(payload: &Payload<'_>) -> usize {
+    let count = match payload {
+        Payload::ComponentImportSection(section) => section.count(),
+        Payload::ComponentExportSection(section) => section.count(),
+        Payload::ImportSection(section) => section.count(),
+        Payload::ExportSection(section) => section.count(),
+        _ => 0,
+    };
+    count as usize
 }
 
 impl Names {

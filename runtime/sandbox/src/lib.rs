@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use admit::Admitted;
 pub use description::Description;
 pub use inspect::{Inspection, Kind, digest_of};
-pub use limits::{Allocator, Limits, SandboxConfig};
+pub use limits::{Allocator, Controls, Limits, SandboxConfig};
 pub use refusal::{ConfigIssue, Refusal, Stage};
 pub use synthetic::observation as synthetic_observation;
 pub use text::clean;

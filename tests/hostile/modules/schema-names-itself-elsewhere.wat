@@ -1,0 +1,4 @@
+;; expect: describe bad-schema
+;; A schema whose own metaschema lies on the net.
+{{set schema: {\"$schema\":\"http://169.254.169.254/schema\",\"$id\":\"http://169.254.169.254/x\",\"type\":\"object\"} }}
+{{include schema}}
