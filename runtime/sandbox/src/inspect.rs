@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wasmparser::{Chunk, Parser, Payload};
+use wasmparser::{Chunk, ComponentInstance, Instance, Parser, Payload};
 
 use crate::admit::TOO_COMPLEX;
 use crate::limits::Limits;
@@ -30,6 +30,9 @@ const QUOTED: usize = 5;
 const NESTED: usize = 64;
 /// Imports and exports of the outermost level together: each costs this host more memory than the file has bytes.
 const MOST_NAMES: usize = 10_000;
+/// Components that are made instances of, in all of a file. Each may make some of others in turn, so that what is made in
+/// the end is exponential in this; wrappers of interfaces need one for each.
+const COMPONENT_INSTANCES: usize = 16;
 
 /// Which of the two binary forms a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -80,7 +83,7 @@ struct Names {
 /// Reads the sections. The flag says whether a core module carries a world of its own.
 pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(Inspection, bool), Refusal> {
     let kind = kind_of(bytes, limits)?;
-    let names = read_names(bytes, limits.controls.shape)?;
+    let names = read_names(bytes, limits)?;
     let world = names.exports.iter().any(|e| e.starts_with(POLICY_EXPORT) || e.starts_with(POLICY_EXPORT_CORE));
     let import = |(module, field): &(String, Option<String>)| match field {
         Some(field) => clean(&format!("{module} {field}"), NAME_BYTES),
@@ -137,8 +140,10 @@ fn incomplete() -> Refusal {
 }
 
 /// Walks the sections, and collects the names of the outermost level.
-fn read_names(bytes: &[u8], bounded: bool) -> Result<Names, Refusal> {
+fn read_names(bytes: &[u8], limits: &Limits) -> Result<Names, Refusal> {
+    let bounded = limits.controls.shape;
     let mut names = Names::default();
+    let mut made = Made::default();
     let mut parents: Vec<Parser> = Vec::new();
     let mut parser = Parser::new(0);
     let mut rest = bytes;
@@ -152,6 +157,12 @@ fn read_names(bytes: &[u8], bounded: bool) -> Result<Names, Refusal> {
             Chunk::Parsed { consumed, payload } => (consumed, payload),
         };
         rest = &rest[consumed..];
+        made.count(&payload).map_err(|e| malformed(&e))?;
+        if bounded && (made.modules > limits.instances || made.components > COMPONENT_INSTANCES) {
+            let (modules, most) = (limits.instances, COMPONENT_INSTANCES);
+            let message = format!("it makes instances of more than {modules} modules or {most} components");
+            return Err(Refusal::new(Stage::Inspect, TOO_COMPLEX, message));
+        }
         match payload {
             Payload::ModuleSection { parser: inner, .. } | Payload::ComponentSection { parser: inner, .. } => {
                 if bounded && parents.len() == NESTED {
@@ -184,6 +195,32 @@ fn read_names(bytes: &[u8], bounded: bool) -> Result<Names, Refusal> {
 
 fn malformed(error: &wasmparser::Error) -> Refusal {
     Refusal::new(Stage::Inspect, "invalid", clean(&format!("this is not valid WebAssembly: {error}"), NAME_BYTES * 2))
+}
+
+/// Instances that the text of a file makes, at any depth.
+#[derive(Default)]
+struct Made {
+    modules: usize,
+    components: usize,
+}
+
+impl Made {
+    fn count(&mut self, payload: &Payload<'_>) -> Result<(), wasmparser::Error> {
+        match payload {
+            Payload::InstanceSection(section) => {
+                for instance in section.clone() {
+                    self.modules += usize::from(matches!(instance?, Instance::Instantiate { .. }));
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section.clone() {
+                    self.components += usize::from(matches!(instance?, ComponentInstance::Instantiate { .. }));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// Names that a section says it has.

@@ -3,7 +3,7 @@
 {{set before:
   (core module $d (func (export "dtor") (param i32) (loop $again br $again)))
   (core instance $d (instantiate $d))
-  (type $r (resource (rep i32) (dtor (func $d "dtor"))))
+  (type $r (resource (rep i32) (dtor (core func $d "dtor"))))
   (core func $new (canon resource.new $r))}}
 {{set with: (with "r" (instance (export "new" (func $new))))}}
 {{set imports: (import "r" "new" (func $new (param i32) (result i32)))}}

@@ -1,6 +1,5 @@
-;; expect: compile invalid
+;; expect: inspect too-complex: makes instances
 ;; The same thirty deep: a thousand million instances, which a host that flattens them never ends to count.
-;; in-child: compile compile-memory
 {{set before:
   (component $c0 (core module $m) (core instance (instantiate $m)))
   {{repeat 30 n: (component $c{{n+1}}

@@ -1,4 +1,4 @@
-;; expect: compile too-complex
+;; expect: inspect too-complex: makes instances
 ;; Components that instantiate each other twice, twelve deep: four thousand instances in a hundred lines.
 {{set before:
   (component $c0 (core module $m) (core instance (instantiate $m)))

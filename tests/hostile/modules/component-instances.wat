@@ -1,4 +1,4 @@
-;; expect: compile too-complex
+;; expect: inspect too-complex: makes instances
 ;; A thousand instances of an empty module.
 {{set before:
   (core module $m)

@@ -18,9 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trimtab_sandbox::Limits;
-use trimtab_tests::place;
-
-use super::expand::expand;
+use trimtab_tests::corpus;
 
 /// What must come of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,17 +44,9 @@ pub(super) struct Case {
     pub(super) config: String,
 }
 
-/// The folder of the corpus.
-pub(super) fn folder() -> PathBuf {
-    place::root().join("tests/hostile")
-}
-
 /// Every case, by name.
 pub(super) fn all() -> Vec<Case> {
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder().join("modules")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| read(path).unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()))).collect()
+    corpus::modules().iter().map(|path| read(path).unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()))).collect()
 }
 
 fn read(path: &Path) -> Result<Case, String> {
@@ -106,9 +96,7 @@ fn expectation(text: &str) -> Result<Expect, String> {
 impl Case {
     /// The module, or whatever bytes it is.
     pub(super) fn wasm(&self) -> Result<Vec<u8>, String> {
-        let text = std::fs::read_to_string(&self.path).map_err(|e| e.to_string())?;
-        let text = expand(&text, &folder().join("parts"))?;
-        wat::parse_str(text).map_err(|e| e.to_string())
+        corpus::assemble(&self.path)
     }
 
     /// The limits as the case wants them, on top of these.

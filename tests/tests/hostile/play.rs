@@ -13,7 +13,6 @@ use trimtab_control::time::Span;
 use trimtab_sandbox::{Allocator, Limits, Refusal, Sandbox, SandboxConfig, synthetic_observation};
 
 use super::case::{Case, Expect};
-use super::expand::expand;
 
 /// A call may use so much more thread CPU than its two budgets: one epoch, and what the host does for it.
 const SLACK: Duration = Duration::from_millis(250);
@@ -58,8 +57,7 @@ pub(super) fn sandbox(limits: Limits, allocator: Allocator) -> Sandbox {
 
 /// A policy without faults, whose answer everybody knows.
 pub(super) static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let text = expand("{{include policy}}", &super::case::folder().join("parts")).unwrap();
-    wat::parse_str(text).unwrap()
+    trimtab_tests::corpus::text("{{include policy}}").unwrap()
 });
 
 /// What is wrong about how a sandbox took a case; empty: nothing. `again`: afterwards a good module must still answer.
