@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::corpus;
 use crate::daemon::Daemon;
 use crate::policies::{put, shipped};
 use crate::views::Decision;
 use crate::wait::{eventually, holds};
-use crate::corpus;
 
 const INNOCENT: &str = "default/innocent";
 /// What its policy makes of 20 sequences at 8 each.

@@ -78,7 +78,11 @@ impl Policy for Hostile {
             _ => {}
         }
         let recheck = Some(Span(u64::from(event.serving)));
-        Call { answer: Ok(Answer { targets, state, recheck, ..Answer::default() }), log: Vec::new(), bounds: Vec::new() }
+        Call {
+            answer: Ok(Answer { targets, state, recheck, ..Answer::default() }),
+            log: Vec::new(),
+            bounds: Vec::new(),
+        }
     }
 }
 

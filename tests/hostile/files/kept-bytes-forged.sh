@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# expect: gone gone; serves nothing
+# expect: keep unreadable; serves nothing
 # restart
 # The last good version, forged where it is kept.
 rm "$DIR/a.wasm"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# expect: gone gone; serves nothing
+# expect: keep unreadable; serves nothing
 # restart
 # The index of what is kept, pointing out of its folder.
 rm "$DIR/a.wasm"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2016
 # expect: nothing; serves good
 # Names with spaces, line breaks, quotes, escapes, other alphabets, a path, and one that is too long.
 cd "$DIR" || exit 1

@@ -1,3 +1,3 @@
 ;; expect: inspect too-complex: nested
-;; A hundred components inside one another, as bytes: no assembler nests that deep.
-(module binary "{{repeat 100 n: \00asm\0d\00\01\00\04\ff\ff\ff\00}}")
+;; Eighty components inside one another.
+{{repeat 80 _: (component }}{{repeat 80 _: )}}

@@ -4,14 +4,15 @@
 //!
 //! ```text
 //! ;; expect: decide timeout
-//! ;; given: call-cpu=2000
+//! ;; given: call-cpu-ms=2000
 //! ;; An endless loop in `decide`.
 //! ```
 //!
 //! `expect` names stage and code, and with a colon a part of the message; ` then ` separates several decisions, each with
 //! the state that the one before it gave. After `decide ok` may stand what the answer must be like (`replicas=3`,
 //! `reason=1024` bytes, `log=64` lines, `notes=32`, `state=4` bytes, `bounds=log,reason`). `given` changes limits and
-//! the observation, `config` the configuration. The rest of the head says in words what it tries. Never runs anything.
+//! the observation, `config` the configuration; `in-child` is what it is to come to once modules are compiled by a process of
+//! their own with limits. The rest of the head says in words what it tries. Never runs anything.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,15 +47,20 @@ pub(super) struct Case {
 
 /// Every case, by name.
 pub(super) fn all() -> Vec<Case> {
-    corpus::modules().iter().map(|path| read(path).unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()))).collect()
+    corpus::modules()
+        .iter()
+        .map(|path| read(path).unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display())))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Case, String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     let head = head(&text, ";;");
     let of = |key: &str| head.iter().find_map(|line| line.strip_prefix(key));
-    let expects = of("expect: ").filter(|_| head[0].starts_with("expect: ")).ok_or("the first line is no `;; expect: `")?;
-    let words = head.iter().filter(|l| !["expect: ", "given: ", "config: "].iter().any(|key| l.starts_with(key)));
+    let expects =
+        of("expect: ").filter(|_| head[0].starts_with("expect: ")).ok_or("the first line is no `;; expect: `")?;
+    let words =
+        head.iter().filter(|l| !["expect: ", "given: ", "config: ", "in-child: "].iter().any(|key| l.starts_with(key)));
     let tries = words.copied().collect::<Vec<_>>().join(" ");
     if tries.is_empty() {
         return Err("it does not say what it tries".to_owned());

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use trimtab_live::modules::{ModuleEvent, Modules, ModulesConfig};
 use trimtab_sandbox::{Allocator, Sandbox, digest_of};
-use trimtab_tests::{corpus, place};
 use trimtab_tests::policies::{edition, put};
+use trimtab_tests::{corpus, place};
 
 use super::case::head;
 use super::play::{GOOD, patient, sandbox};

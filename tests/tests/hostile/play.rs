@@ -34,7 +34,13 @@ impl Outcome {
 
     fn of(stage: &str, code: &str, message: &str) -> Outcome {
         let facts = BTreeMap::new();
-        Outcome { stage: stage.to_owned(), code: code.to_owned(), message: message.to_owned(), facts, took: Duration::ZERO }
+        Outcome {
+            stage: stage.to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            facts,
+            took: Duration::ZERO,
+        }
     }
 
     fn is(&self, expect: &Expect) -> bool {
@@ -56,11 +62,10 @@ pub(super) fn sandbox(limits: Limits, allocator: Allocator) -> Sandbox {
 }
 
 /// A policy without faults, whose answer everybody knows.
-pub(super) static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    trimtab_tests::corpus::text("{{include policy}}").unwrap()
-});
+pub(super) static GOOD: LazyLock<Vec<u8>> =
+    LazyLock::new(|| trimtab_tests::corpus::text("{{include policy}}").unwrap());
 
-/// What is wrong about how a sandbox took a case; empty: nothing. `again`: afterwards a good module must still answer.
+/// Whether a sandbox took a case as it should, and in how much time.
 pub(super) fn contained(case: &Case, wasm: &[u8], sandbox: &Sandbox) -> Result<(), String> {
     let outcomes = catch_unwind(AssertUnwindSafe(|| play(case, wasm, sandbox)))
         .unwrap_or_else(|_| vec![Outcome::of("host", "panic", "the host panicked")]);
@@ -140,7 +145,7 @@ fn decide(policy: &dyn Policy, config: &str, seen: &Observation, state: &[u8]) -
     let call = policy.decide(config, seen, state);
     let took = thread_cpu().saturating_sub(begun);
     let again = policy.decide(config, seen, state);
-    let code = |call: &Call| call.answer.as_ref().map(Clone::clone).map_err(|fault| fault.code.clone());
+    let code = |call: &Call| call.answer.clone().map_err(|fault| fault.code.clone());
     if code(&call) != code(&again) {
         return (Outcome::of("decide", "differs", &format!("{call:?}, then {again:?}")), None);
     }
@@ -179,8 +184,7 @@ fn observation(case: &Case, preparation: &Preparation) -> Observation {
         window: Span(1000),
         required: true,
     };
-    let mut seen =
-        synthetic_observation(&Preparation { needs: vec![need; *series as usize], attributes: Vec::new() });
+    let mut seen = synthetic_observation(&Preparation { needs: vec![need; *series as usize], attributes: Vec::new() });
     let values = case.given.get("values").copied().unwrap_or(1) as usize;
     seen.series.iter_mut().for_each(|series| series.values = vec![1.0; values]);
     seen

@@ -88,7 +88,11 @@ impl Policy for Scripted {
             }
         };
         let state = Some(asked.to_le_bytes().to_vec());
-        Call { answer: Ok(Answer { targets, reason, notes: Vec::new(), state, recheck: None }), log: Vec::new(), bounds: Vec::new() }
+        Call {
+            answer: Ok(Answer { targets, reason, notes: Vec::new(), state, recheck: None }),
+            log: Vec::new(),
+            bounds: Vec::new(),
+        }
     }
 }
 
