@@ -14,7 +14,8 @@ use super::files;
 
 const PATH: &str = "docs/hostile.md";
 
-/// Bombs for the compiler, which no control but that of the shape contains: slow, and so left out elsewhere.
+/// Bombs for the compiler. Those that are refused before it sees them are the shape's; the others are slow, and no control
+/// here is for them.
 const SLOW: &str = "compile-";
 
 #[test]
@@ -33,8 +34,11 @@ fn each_control_is_needed_and_the_page_says_by_which_cases() {
         let table: BTreeMap<&str, Vec<String>> = CONTROLS
             .iter()
             .map(|(name, ..)| {
-                let quick: Vec<Case> =
-                    cases.iter().filter(|c| *name == "shape" || !c.name.starts_with(SLOW)).cloned().collect();
+                let quick: Vec<Case> = cases
+                    .iter()
+                    .filter(|c| !c.name.starts_with(SLOW) || (*name == "shape" && c.expects.starts_with("inspect")))
+                    .cloned()
+                    .collect();
                 let failed = failing(name, &quick);
                 // A machine that was too busy is no proof: with every control in place it has to pass.
                 let suspects: Vec<Case> = quick.iter().filter(|c| failed.contains(&c.name.as_str())).cloned().collect();
