@@ -150,7 +150,7 @@ fn ask(
     observation.proposed.clone_from(&proposal.targets);
     let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
     record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));
-    let Call { answer, log } = loaded.module.policy.decide(&loaded.config, &observation, state);
+    let Call { answer, log, .. } = loaded.module.policy.decide(&loaded.config, &observation, state);
     record.log.extend(log);
     let answer = answer.and_then(|answer| validate(&answer, &observation).map(|()| answer));
     proposal.calls.push(Called { stage: index, slot, fault: answer.as_ref().err().cloned() });

@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 
 pub use child::compile_child;
 
+use crate::admit::TOO_COMPLEX;
 use crate::cache::load_code;
 use crate::engine::Host;
 use crate::inspect::{Inspection, Kind, inspect};
@@ -80,8 +81,16 @@ pub(crate) fn as_component<'a>(
     Ok(wrapped.into())
 }
 
+/// The fix for what is too complex.
+const SIMPLER: &str = "compose it of fewer modules, with fewer memories and smaller tables";
+
 fn invalid(error: &wasmtime::Error, limits: &Limits) -> Refusal {
     let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    // The pool's words on what it has no room for; without a pool the limiter says so.
+    if text.contains("pooling allocator") {
+        let message = clean(&format!("it has more parts than a policy may have: {text}"), limits.text_bytes);
+        return Refusal::new(Stage::Compile, TOO_COMPLEX, message).hint(SIMPLER);
+    }
     Refusal::new(Stage::Compile, "invalid", clean(&text, limits.text_bytes))
         .hint("build it again; threads, 64-bit memories, exceptions and async are not available to policies")
 }

@@ -17,10 +17,8 @@ use crate::{SandboxError, deadline};
 
 /// Components that may be instantiated at the same time.
 const INSTANCES: u32 = 64;
-/// Core instances of the largest known component (interpreters of scripts have 38).
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
-/// The most that a tenant may be allowed.
-pub(crate) const MEMORY_BYTES: usize = 1 << 30;
+/// What one memory may grow to where it has no guard pages; with them a slot reserves all that 32 bits address.
+const UNGUARDED: u64 = 1 << 30;
 /// Memory that a guest may begin with to be lean: written over between two calls, so that a call within it makes no
 /// system call and no page fault. The SDK's guests are.
 const LEAN: usize = 256 << 10;
@@ -50,13 +48,13 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    pub(crate) fn new(allocator: Allocator, bounds: Bounds) -> Result<Engines, SandboxError> {
-        let lean = engine(allocator, bounds)?;
+    pub(crate) fn new(allocator: Allocator, bounds: Bounds, limits: &Limits) -> Result<Engines, SandboxError> {
+        let lean = engine(allocator, bounds, limits)?;
         if allocator == Allocator::OnDemand {
             return Ok(Engines { roomy: lean.clone(), lean });
         }
         let mut roomy = settings(bounds);
-        let mut pool = pool();
+        let mut pool = pool(limits, bounds);
         pool.linear_memory_keep_resident(ROOMY);
         // Where the kernel can say which pages were touched, only those are reset.
         pool.pagemap_scan(Enabled::Auto);
@@ -78,7 +76,7 @@ impl Engines {
 
 impl Host {
     pub(crate) fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
-        let engines = Engines::new(config.allocator, config.bounds)?;
+        let engines = Engines::new(config.allocator, config.bounds, &config.limits)?;
         let linker = |engine: &Engine| {
             let mut linker = Linker::new(engine);
             let added = ScalingPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |data: &mut CallData| data);
@@ -105,10 +103,10 @@ impl Host {
 }
 
 /// An engine. Where instances live changes nothing about the machine code it makes and takes.
-pub(crate) fn engine(allocator: Allocator, bounds: Bounds) -> Result<Engine, SandboxError> {
+pub(crate) fn engine(allocator: Allocator, bounds: Bounds, limits: &Limits) -> Result<Engine, SandboxError> {
     let mut wasm = settings(bounds);
     if allocator == Allocator::Pooling {
-        wasm.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        wasm.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, bounds)));
     }
     Engine::new(&wasm).map_err(|e| SandboxError::Engine(format!("{e:#}")))
 }
@@ -133,25 +131,32 @@ fn settings(bounds: Bounds) -> Config {
     if bounds == Bounds::Checked {
         wasm.signals_based_traps(false);
         wasm.memory_guard_size(0);
-        wasm.memory_reservation(MEMORY_BYTES as u64);
+        wasm.memory_reservation(UNGUARDED);
     }
     wasm
 }
 
-fn pool() -> PoolingAllocationConfig {
+/// A pool counts in 32 bits.
+fn count(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+fn pool(limits: &Limits, bounds: Bounds) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(INSTANCES);
-    pool.max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT);
-    pool.total_core_instances(INSTANCES * CORE_INSTANCES_PER_COMPONENT);
-    pool.max_memories_per_component(8);
-    pool.max_memories_per_module(4);
+    let (instances, memories, tables) = (count(limits.instances), count(limits.memories), count(limits.tables));
+    pool.max_core_instances_per_component(instances);
+    pool.total_core_instances(INSTANCES * instances);
+    // No less for one module than for all of a component: the limiter, which counts without a pool, knows no modules.
+    pool.max_memories_per_component(memories);
+    pool.max_memories_per_module(memories);
     pool.total_memories(INSTANCES * 4);
-    // Of one memory; what a store may have in all is each tenant's own limit.
-    pool.max_memory_size(MEMORY_BYTES);
-    pool.max_tables_per_component(64);
-    pool.max_tables_per_module(8);
+    // All that 32 bits address, which a slot reserves anyway: `memory` bounds what is used, with every allocator alike.
+    pool.max_memory_size(if bounds == Bounds::Checked { UNGUARDED as usize } else { 1 << 32 });
+    pool.max_tables_per_component(tables);
+    pool.max_tables_per_module(tables);
     pool.total_tables(INSTANCES * 16);
-    pool.table_elements(20_000);
+    pool.table_elements(limits.table_elements);
     pool.max_unused_warm_slots(INSTANCES * 4);
     pool.linear_memory_keep_resident(LEAN);
     pool.table_keep_resident(64 << 10);

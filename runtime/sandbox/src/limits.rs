@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use trimtab_control::time::Span;
 
 /// What one module and one call of it may cost.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Size of a module file, bytes (`inspect`).
     pub module_bytes: usize,
@@ -31,6 +31,16 @@ pub struct Limits {
     pub call_wall: Duration,
     /// Memories and tables of a store, summed, bytes (`memory`).
     pub memory_bytes: usize,
+    /// Elements of one table (`memory`).
+    pub table_elements: usize,
+    /// Core instances of a component; what is one too many is refused when it is compiled or made (`memory`).
+    pub instances: usize,
+    /// Memories of a component, likewise.
+    pub memories: usize,
+    /// Tables of a component, likewise.
+    pub tables: usize,
+    /// Handles of its own resources that a guest may hold at a time (`guest`).
+    pub handles: usize,
     /// What the host copies out of the guest in one crossing, bytes (`guest`).
     pub lifted_bytes: usize,
     /// State that a call may hand back, bytes (`answer`).
@@ -55,6 +65,49 @@ pub struct Limits {
     pub series: usize,
     /// Values in all series of an observation (`guest`).
     pub values: usize,
+    /// What no number expresses.
+    #[doc(hidden)]
+    pub controls: Controls,
+}
+
+/// Checks that stand between a policy and its host; all are on. For tests alone, which show what each is for.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controls {
+    /// Calls are interrupted (`deadline`).
+    pub deadline: bool,
+    /// Only the contract may be imported (`inspect`).
+    pub imports: bool,
+    /// Nesting of components and the number of names are bounded before anything is parsed (`inspect`).
+    pub shape: bool,
+    /// A schema is measured before it is compiled (`schema`).
+    pub schema: bool,
+    /// Control characters of guests are escaped (`text`).
+    pub escape: bool,
+    /// An answer may only name pools of the observation, each tier once (`answer`).
+    pub answers: bool,
+    /// A policy's own error can only have a code of the contract (`answer`).
+    pub codes: bool,
+    /// What a policy says of itself has to be usable (`description`).
+    pub description: bool,
+    /// What is asked for has to be a signal, a label, a known aggregation (`needs`).
+    pub needs: bool,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Controls {
+            deadline: true,
+            imports: true,
+            shape: true,
+            schema: true,
+            escape: true,
+            answers: true,
+            codes: true,
+            description: true,
+            needs: true,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -69,6 +122,11 @@ impl Default for Limits {
             start_cpu: Duration::from_millis(100),
             call_wall: Duration::from_millis(500),
             memory_bytes: 64 << 20,
+            table_elements: 20_000,
+            instances: 64,
+            memories: 8,
+            tables: 64,
+            handles: 10_000,
             lifted_bytes: 2 << 20,
             state_bytes: 64 << 10,
             text_bytes: 1 << 10,
@@ -81,6 +139,7 @@ impl Default for Limits {
             window: Span(24 * 3_600_000),
             series: 256,
             values: 131_072,
+            controls: Controls::default(),
         }
     }
 }

@@ -21,7 +21,10 @@ struct Place {
 impl Place {
     fn new() -> Place {
         let folder = tempfile::tempdir().expect("a folder");
-        Place { folder, engines: Engines::new(Allocator::OnDemand, Bounds::Guarded).expect("engines") }
+        Place {
+            folder,
+            engines: Engines::new(Allocator::OnDemand, Bounds::Guarded, &Limits::default()).expect("engines"),
+        }
     }
 
     fn path(&self) -> PathBuf {

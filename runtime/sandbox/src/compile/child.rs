@@ -98,7 +98,7 @@ fn confine(task: &Task) -> io::Result<()> {
 fn build(module: &[u8], task: &Task) -> Result<Vec<u8>, Refusal> {
     let limits = Limits { module_bytes: task.module_bytes, text_bytes: task.text_bytes, ..Limits::default() };
     let host = |message: String| Refusal::new(Stage::Compile, "host", clean(&message, task.text_bytes));
-    let engine = engine(Allocator::OnDemand, task.bounds).map_err(|error| host(error.to_string()))?;
+    let engine = engine(Allocator::OnDemand, task.bounds, &limits).map_err(|error| host(error.to_string()))?;
     let contract = Contract::parse().map_err(host)?;
     let (inspection, typed) = inspect(module, &limits)?;
     let wasm = as_component(&contract, module, inspection.kind, typed, &limits)?;
