@@ -10,6 +10,8 @@ mod fleet;
 mod orders;
 mod record;
 mod report;
+mod snapshot;
+mod sources;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,12 +21,12 @@ use crate::command::Command;
 use crate::config::{Module, WorkloadConfig};
 use crate::decision::{Decision, Grant, Input, PoolWant, Rule, StageRecord, Step, Wants};
 use crate::guardrails::{self, Counts, Passage};
+use crate::journal::{Fallen, Made, Tape, hash_commits, is_of_the_machine};
 use crate::pipeline::{self, Chain, Commit};
-use crate::policy::{Fault, MetricNeed, Observation, Target, Tier};
+use crate::policy::{Call, Fault, MetricNeed, Observation, Target, Tier};
 use crate::sample::Intake;
 use crate::saved::{Saved, SavedFacts};
-use crate::series::{Limits, Windows};
-use crate::signals::{Across, Within};
+use crate::series::Windows;
 use crate::time::{Span, Time};
 
 use fleet::Fleet;
@@ -45,6 +47,10 @@ pub struct Controller {
     facts: SavedFacts,
     draft: Option<Draft>,
     tripped: Vec<Tripped>,
+    /// Where everything that it is given is written down; none: nowhere.
+    tape: Option<Box<Tape>>,
+    /// Calls of the next proposal that are answered as they were; only when it replays.
+    fallen: Vec<Fallen>,
 }
 
 /// What `propose` found, until `decide` finishes it.
@@ -81,6 +87,8 @@ impl Controller {
             facts,
             draft: None,
             tripped: Vec::new(),
+            tape: None,
+            fallen: Vec::new(),
             config,
         };
         controller.settle_config(now);
@@ -91,6 +99,9 @@ impl Controller {
     /// orders stay; modules of stages that remain serve on, with the configuration they were admitted for, until another
     /// is installed.
     pub fn reconfigure(&mut self, config: WorkloadConfig, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.reconfigure(&config, now);
+        }
         self.config = config;
         self.draft = None;
         self.settle_config(now);
@@ -125,7 +136,10 @@ impl Controller {
     }
 
     /// Puts a module behind a stage, between ticks; or says why there is none, and the last good one serves on.
-    pub fn install(&mut self, stage: &str, slot: Slot, module: Result<Module, Fault>, _now: Time) {
+    pub fn install(&mut self, stage: &str, slot: Slot, module: Result<Module, Fault>, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.install(stage, slot, &module, now);
+        }
         self.chain.install(&self.config.stages, stage, slot, module);
         self.draft = None;
         self.settle_needs();
@@ -134,6 +148,9 @@ impl Controller {
     /// Gives a stage the state that its module's predecessor left, for a roll-back. False where the present module was
     /// confirmed by enough good decisions, or there was no other.
     pub fn restore_previous_state(&mut self, stage: &str, slot: Slot) -> bool {
+        if let Some(tape) = &mut self.tape {
+            tape.restore_previous(stage, slot);
+        }
         self.chain.cell_mut(stage, slot).is_some_and(|cell| cell.memory.restore_previous())
     }
 
@@ -169,61 +186,11 @@ impl Controller {
             .collect()
     }
 
-    /// Every series that some stage, wake rule or grant for zero needs, each once.
-    pub fn needs(&self) -> Vec<MetricNeed> {
-        let mut needs = self.chain.needs();
-        for signal in self.rule_signals() {
-            if !needs.iter().any(|n| n.signal == signal) {
-                needs.push(view::newest(signal));
-            }
-        }
-        needs
-    }
-
-    fn rule_signals(&self) -> BTreeSet<&str> {
-        let mut signals = BTreeSet::new();
-        for zero in self.config.pools.iter().filter_map(|p| p.zero.as_ref()) {
-            signals.extend(["queue-depth", "active-sequences"]);
-            signals.extend(zero.wake_on.iter().map(|rule| rule.signal.as_str()));
-        }
-        signals
-    }
-
-    /// The longest period of the sources: data is not stale before three of them.
-    pub fn set_source_period(&mut self, period: Span) {
-        self.source_period = period;
-        self.settle_needs();
-    }
-
-    /// How a source's own signal merges where a policy does not say.
-    pub fn set_signal_defaults(&mut self, signal: &str, within: Within, across: Across) {
-        self.windows.set_own(signal, within, across);
-    }
-
-    /// The raw signals (see [`signals`](crate::signals)) that the configured sources for the whole workload give. Each is
-    /// missed until it answers and after it fell silent, until it is no longer named here. Empty: such a source counts
-    /// once it has spoken, and until it has been silent for long.
-    pub fn set_page_signals(&mut self, signals: &[String]) {
-        self.windows.set_page_signals(signals.iter().cloned().collect());
-    }
-
-    /// The raw signals that the configured sources read from each replica. A page that gives one of them too does not
-    /// speak for replicas that gave it once and are silent now. Empty: it does.
-    pub fn set_replica_signals(&mut self, signals: &[String]) {
-        self.windows.set_replica_signals(signals.iter().cloned().collect());
-    }
-
-    fn limits(&self) -> Limits {
-        let (rules, interval) = (&self.config.guardrails, self.config.interval);
-        Limits {
-            interval,
-            stale_after: rules.stale_after(interval, self.source_period),
-            silent_after: rules.silent_after(interval, self.source_period),
-        }
-    }
-
     /// Takes in what targets and sources report.
     pub fn observe(&mut self, intake: Intake, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.observe(&intake, now);
+        }
         let limits = self.limits();
         self.utc_offset_minutes = intake.utc_offset_minutes;
         for report in intake.pools {
@@ -266,9 +233,13 @@ impl Controller {
             let series = indexes.into_iter().flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
             Observation { series: series.collect(), ..scene.clone() }
         };
-        let mut proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(), &look, now);
+        let context = pipeline::Context { chain: &self.chain, look: &look, fallen: &self.fallen, now };
+        let mut proposal = pipeline::run(&self.config.stages, &context, self.desired_targets());
         for (index, record) in proposal.records.iter().enumerate() {
             self.chain.note(index, record.error.clone());
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.propose(now, &fallen(&proposal.calls));
         }
         for called in std::mem::take(&mut proposal.calls) {
             self.tripped.extend(self.chain.note_call(called, now));
@@ -342,14 +313,24 @@ impl Controller {
                 memory.waits_for = waits;
             }
         }
-        for Commit { stage, slot, state } in std::mem::take(&mut draft.commits) {
+        let commits = std::mem::take(&mut draft.commits);
+        let committed = self.tape.as_mut().map(|tape| hash_commits(&commits, &mut tape.scratch));
+        for Commit { stage, slot, state } in commits {
             self.chain.commit(stage, slot, state);
         }
-        self.finish(draft, &present, now)
+        let decision = self.finish(draft, &present, now);
+        if let (Some(tape), Some(committed)) = (&mut self.tape, committed) {
+            let made = Made::of(&decision, committed, &mut tape.scratch);
+            tape.decide(now, grant, made);
+        }
+        decision
     }
 
     /// Takes a person's order. Returns the line for the audit.
     pub fn command(&mut self, command: Command, now: Time) -> Result<String, CommandError> {
+        if let Some(tape) = &mut self.tape {
+            tape.command(&command, now);
+        }
         self.order(command, now)
     }
 
@@ -374,6 +355,16 @@ impl Controller {
         }
         Saved { facts, states: self.chain.save() }
     }
+}
+
+/// The calls that failed by no fault of their arguments.
+fn fallen(calls: &[pipeline::Called]) -> Vec<Fallen> {
+    let of_the_machine = |called: &&pipeline::Called| called.fault.as_ref().is_some_and(is_of_the_machine);
+    let fallen = |called: &pipeline::Called| {
+        let answer = Err(called.fault.clone()?);
+        Some(Fallen { stage: called.stage, slot: called.slot, call: Call { answer, log: called.log.clone() } })
+    };
+    calls.iter().filter(of_the_machine).filter_map(fallen).collect()
 }
 
 fn dropped(case: &guardrails::Case<'_>, after: Counts, violation: &check::Violation) -> Step {

@@ -9,6 +9,7 @@ mod grid;
 mod ledger;
 mod members;
 mod merge;
+mod packed;
 mod pages;
 mod rules;
 mod track;
@@ -16,6 +17,8 @@ mod track;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::decision::Input;
 use crate::policy::{MetricNeed, Series};
@@ -80,13 +83,15 @@ pub(crate) struct Answered {
 }
 
 /// All samples of one raw signal.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Tracks {
     /// Of the table; none for a source's own signal.
+    #[serde(skip)]
     row: Option<&'static signals::Signal>,
     /// Sorted by origin, then labels.
     list: Vec<Track>,
     /// Where the next reading belongs if replicas come in their order, as they mostly do.
+    #[serde(skip)]
     hint: usize,
 }
 
@@ -120,7 +125,7 @@ impl Tracks {
 }
 
 /// Every window of one workload.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Windows {
     signals: BTreeMap<Arc<str>, Tracks>,
     members: Members,
@@ -323,16 +328,6 @@ impl Windows {
             }
             self.ledger.forget_stall(origin, since);
         }
-    }
-
-    /// What was measured of a pool's service rate, for a later process.
-    pub(crate) fn measured(&self, pool: &str) -> Vec<(Time, f64)> {
-        self.ledger.measured(pool)
-    }
-
-    /// What an earlier process measured of a pool's service rate.
-    pub(crate) fn inherit(&mut self, pool: &str, measured: &[(Time, f64)]) {
-        self.ledger.inherit(pool, measured);
     }
 
     /// Samples that were dropped because the workload has too many tracks.

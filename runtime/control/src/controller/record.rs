@@ -81,6 +81,9 @@ impl Controller {
     /// Whoever carried out a pool's actions is gone, perhaps with one in flight: whether the target took it, its next
     /// report will say.
     pub fn let_go(&mut self, pool: &str) {
+        if let Some(tape) = &mut self.tape {
+            tape.let_go(pool);
+        }
         if let Some(memory) = self.facts.pools.get_mut(pool) {
             memory.settle();
         }
@@ -95,6 +98,9 @@ impl Controller {
     /// Takes in what became of one action. Outcomes of superseded decisions count too: they say what was not done.
     #[allow(clippy::needless_pass_by_value)] // an event is handed over, not lent
     pub fn record(&mut self, outcome: Outcome, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.record(&outcome, now);
+        }
         if let Some(decision) = self.facts.decisions.iter_mut().find(|d| d.id == outcome.decision)
             && let Some(pool) = decision.pools.iter_mut().find(|p| p.name == outcome.pool)
         {

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::breaker::Breaker;
 use super::memory::Memory;
 use super::{Called, breaker};
@@ -14,7 +16,7 @@ use crate::saved::{SavedState, Slot, writer_key};
 use crate::time::Time;
 
 /// A module with the configuration it was admitted for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     /// The policy's name, as the configuration had it.
     pub(crate) policy: String,
@@ -23,7 +25,7 @@ pub(crate) struct Loaded {
 }
 
 /// One slot of one stage.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) loaded: Option<Loaded>,
     /// Why the newest module was not taken.
@@ -45,7 +47,7 @@ pub struct Tripped {
     pub fault: Fault,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cells {
     name: String,
     own: Cell,
@@ -55,7 +57,7 @@ struct Cells {
 }
 
 /// See the module.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Chain {
     stages: Vec<Cells>,
     /// States that were saved for stages that are not there now; a stage that comes back finds its own.
@@ -147,6 +149,12 @@ impl Chain {
     /// Every module there is, in the order of the chain.
     pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
         self.stages.iter().flat_map(|c| [&c.own, &c.fallback]).filter_map(|c| c.loaded.as_ref())
+    }
+
+    /// Every module there is, to put a policy behind it.
+    pub(crate) fn modules_mut(&mut self) -> impl Iterator<Item = &mut Module> {
+        let cells = self.stages.iter_mut().flat_map(|c| [&mut c.own, &mut c.fallback]);
+        cells.filter_map(|c| c.loaded.as_mut()).map(|l| &mut l.module)
     }
 
     /// What every module needs, each need once.

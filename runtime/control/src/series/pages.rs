@@ -85,6 +85,15 @@ impl Windows {
     }
 }
 
+impl Windows {
+    /// After it was read back: the rows of the table, which are not written down.
+    pub(crate) fn find_rows(&mut self) {
+        for (signal, tracks) in &mut self.signals {
+            tracks.row = signals::canonical(signal);
+        }
+    }
+}
+
 impl Tracks {
     /// When the pages last gave that signal.
     pub(super) fn page_newest(&self) -> Option<Time> {

@@ -128,6 +128,7 @@ impl Stage {
 
     /// The process ends, and another begins after so long.
     pub(super) fn restart(&mut self, after: &str) -> Result<(), String> {
+        self.tape(false);
         let saved = self.controller().save();
         let text = serde_json::to_string(&saved).map_err(|e| e.to_string())?;
         let saved: Saved = serde_json::from_str(&text).map_err(|e| e.to_string())?;
