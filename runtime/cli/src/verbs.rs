@@ -11,6 +11,7 @@ mod later;
 mod load;
 mod orders;
 mod policy;
+mod replay;
 mod run;
 mod schema;
 mod status;
@@ -31,7 +32,7 @@ Begin here:
   trimtab status; trimtab explain default/chat
 
 Exit codes: 0 done; 1 found problems or failed; 2 wrong usage.
-Not in this version: replay, simulate, compare, tune, trace, import, gpus, agent, metrics, budget, usage.";
+Not in this version: simulate, compare, tune, trace, import, gpus, agent, metrics, budget, usage.";
 
 /// Steers fleets of inference servers with small sandboxed WebAssembly policies
 #[derive(Debug, Parser)]
@@ -51,6 +52,7 @@ enum Verb {
     Load(load::Args),
     Status(status::Args),
     Explain(explain::Args),
+    Replay(replay::Args),
     Pause(orders::PauseArgs),
     Override(orders::OverrideArgs),
     Resume(orders::ResumeArgs),
@@ -59,8 +61,6 @@ enum Verb {
     Schema(schema::Args),
     Completions(completions::Args),
     Version(version::Args),
-    #[command(hide = true, disable_help_flag = true)]
-    Replay(Later),
     #[command(hide = true, disable_help_flag = true)]
     Simulate(Later),
     #[command(hide = true, disable_help_flag = true)]
@@ -94,6 +94,7 @@ impl Cli {
             Verb::Load(args) => args.run(console),
             Verb::Status(args) => args.run(console),
             Verb::Explain(args) => args.run(console),
+            Verb::Replay(args) => args.run(console),
             Verb::Pause(args) => args.run(console),
             Verb::Override(args) => args.run(console),
             Verb::Resume(args) => args.run(console),
@@ -103,7 +104,6 @@ impl Cli {
             Verb::Completions(args) => args.run(console),
             Verb::Version(args) => args.run(console),
             Verb::Trace(args) => args.refuse("trace"),
-            Verb::Replay(args) => args.refuse("replay"),
             Verb::Simulate(args) => args.refuse("simulate"),
             Verb::Compare(args) => args.refuse("compare"),
             Verb::Tune(args) => args.refuse("tune"),

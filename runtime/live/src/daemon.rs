@@ -32,6 +32,7 @@ pub use view::{Command, Daemon, OrderError, SourceView, StageView, View};
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::journal::Journals;
 use crate::manifest::{self, Problem, Scaler, Standing};
 use crate::metrics::Metrics;
 use crate::modules::{ModuleEvent, Modules, ModulesConfig, ModulesError};
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The policy loader cannot start.
     #[error(transparent)]
     Modules(#[from] ModulesError),
+    /// The thread that writes journals cannot start.
+    #[error("the journals' thread cannot start")]
+    Journals(#[from] std::io::Error),
 }
 
 /// Everything that may fail has been tried, and nothing runs yet.
@@ -83,6 +87,7 @@ pub struct Prepared {
     shared: Arc<Shared>,
     standing: Standing,
     store: Store,
+    journals: Journals,
     fits: Vec<(Arc<Scaler>, Vec<Fit>)>,
     paths: Vec<PathBuf>,
     listen: Option<SocketAddr>,
@@ -109,6 +114,7 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
     if let Some(repaired) = store.repaired() {
         tracing::error!("{repaired}");
     }
+    let journals = Journals::start(store.directory())?;
     let sandbox = Sandbox::new(SandboxConfig::default())?;
     let metrics = Arc::new(Metrics::new());
     let modules = ModulesConfig {
@@ -140,7 +146,7 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
         metrics,
     });
     let DaemonConfig { manifests: paths, listen, clock, dry_run, .. } = config;
-    Ok(Prepared { shared, standing, store, fits, paths, listen, clock, dry_run })
+    Ok(Prepared { shared, standing, store, journals, fits, paths, listen, clock, dry_run })
 }
 
 /// One line and one count for what happened to a module file.
@@ -175,6 +181,7 @@ impl Prepared {
             permits: Arc::new(Semaphore::new((2 * cores).clamp(4, 32))),
             environment: Environment { client, clock: self.clock, store: self.store, processes, metrics },
             dry_run: self.dry_run,
+            journals: self.journals,
         };
         let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.listen, self.standing);
         for (scaler, fits) in &self.fits {

@@ -49,6 +49,8 @@ pub struct Scaler {
     pub config: WorkloadConfig,
     /// How decisions are carried out.
     pub actuator: Actuator,
+    /// Bytes of its journal; none: there is none.
+    pub journal: Option<u64>,
     /// For schedules.
     pub time_zone: jiff::tz::TimeZone,
     /// What runs each pool, in the order of `config.pools`.

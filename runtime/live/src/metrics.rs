@@ -51,6 +51,7 @@ pub struct Metrics {
     guardrail_limits: Series<Counter, 3>,
     startup: Series<Histogram, 3>,
     check_violations: Series<Counter, 2>,
+    journal_gaps: Series<Counter, 2>,
     /// Behind `policy_info`: several workloads of a tenant may run several versions.
     serving: Mutex<BTreeMap<WorkloadId, BTreeSet<(String, String)>>>,
 }
@@ -86,6 +87,7 @@ impl Metrics {
             guardrail_limits: Series::new(["namespace", "workload", "rule"], counter, &dropped),
             startup: Series::new(["namespace", "workload", "pool"], || Histogram::new(STARTUP), &dropped),
             check_violations: Series::new(["namespace", "workload"], counter, &dropped),
+            journal_gaps: Series::new(["namespace", "workload"], counter, &dropped),
             serving: Mutex::default(),
         };
         metrics.registry = metrics.register(dropped);
@@ -159,6 +161,11 @@ impl Metrics {
             "check_violations",
             "Decisions that were dropped because they broke an invariant: each is a defect to report",
             self.check_violations.clone(),
+        );
+        own.register(
+            "journal_gaps",
+            "Segments of a journal that ended because something could not be written",
+            self.journal_gaps.clone(),
         );
         own.register("metric_series_dropped", "New series that a full family did not take", dropped);
         registry
@@ -261,6 +268,11 @@ impl Metrics {
         self.check_violations.with(of(id), Counter::inc);
     }
 
+    /// Something could not be written to a journal.
+    pub fn journal_gap(&self, id: &WorkloadId) {
+        self.journal_gaps.with(of(id), Counter::inc);
+    }
+
     /// Drops every series of a workload that is no more.
     pub fn forget(&self, id: &WorkloadId) {
         let of = of(id);
@@ -272,6 +284,7 @@ impl Metrics {
         self.guardrail_limits.remove(&of);
         self.startup.remove(&of);
         self.check_violations.remove(&of);
+        self.journal_gaps.remove(&of);
         self.policies_serving(id, BTreeSet::new());
     }
 }

@@ -105,8 +105,8 @@ impl Controller {
         })
     }
 
-    /// Every module, with the name of its policy.
-    pub(crate) fn modules(&self) -> impl Iterator<Item = (String, Module)> {
+    /// Every module behind a stage, with the name of its policy.
+    pub fn modules(&self) -> impl Iterator<Item = (String, Module)> {
         self.chain.loaded().map(|loaded| (loaded.policy.clone(), loaded.module.clone()))
     }
 

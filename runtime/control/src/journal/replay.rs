@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Entry;
 use super::made::{Numbers, Part};
 use super::tape::Decoder;
 use super::wire::Malformed;
-use super::{Entry, Fallen};
 use crate::Controller;
 use crate::config::{Module, ModuleRef, OnFailure, WorkloadConfig};
 use crate::decision::{Decision, Outcome, OutcomeState};

@@ -264,6 +264,9 @@ impl Steward {
                 }
             }
             self.tell(fit);
+            if let Some((admitted, _)) = &fit.serves {
+                self.held.keep_module(admitted.digest(), admitted.bytes());
+            }
             let view = StageView { key: fit.key.clone(), source: origin(fit, snapshot) };
             let serving = fit.serves.as_ref().map(|(admitted, _)| admitted.digest().to_owned());
             self.known.insert((wish.stage.clone(), wish.slot), Known { wish: wish.clone(), signature, view, serving });

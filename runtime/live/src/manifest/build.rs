@@ -95,6 +95,7 @@ pub(super) fn scaler(root: &Node, report: &mut Report) -> Option<Scaler> {
             written::Actuator::Direct => Actuator::Direct,
             written::Actuator::Observe => Actuator::Observe,
         },
+        journal: spec.journal.as_ref().map(|journal| journal.max_size.value.0),
         time_zone: spec.time_zone.value.0.clone(),
         targets,
         sources,

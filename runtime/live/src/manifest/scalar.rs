@@ -197,6 +197,48 @@ fn duration(text: &str) -> Option<Span> {
     (last != u64::MAX).then_some(Span(total))
 }
 
+/// Bytes, between two bounds in MiB.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Size<const MIN_MIB: u64, const MAX_MIB: u64>(pub(super) u64);
+
+impl<const MIN_MIB: u64, const MAX_MIB: u64> Written for Size<MIN_MIB, MAX_MIB> {
+    fn shape() -> Shape {
+        let range = format!("size, {} to {}", binary(MIN_MIB << 20), binary(MAX_MIB << 20));
+        Shape::Leaf(range, json!({ "type": "string", "pattern": "^[0-9]+(KiB|MiB|GiB)$" }))
+    }
+
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let hint = "a whole number with a unit: `512KiB`, `64MiB` or `2GiB`";
+        let bytes = scalar(node, report, "a size", hint, |text| {
+            let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+            let shift = match &text[digits..] {
+                "KiB" => 10,
+                "MiB" => 20,
+                "GiB" => 30,
+                "" if digits > 0 => return Err(format!("{} has no unit", quoted(text))),
+                _ => return Err(format!("{} is not a size", quoted(text))),
+            };
+            let number = text[..digits].parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
+            number.ok_or_else(|| format!("{} is not a size", quoted(text)))
+        })?;
+        if bytes < MIN_MIB << 20 || bytes > MAX_MIB << 20 {
+            let range = format!("from {} to {}", binary(MIN_MIB << 20), binary(MAX_MIB << 20));
+            report.field(node.spot, format!("{} is out of range", binary(bytes)), range);
+            return None;
+        }
+        Some(Size(bytes))
+    }
+}
+
+/// With the largest unit that loses nothing.
+fn binary(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes >= 1 << shift && bytes.trailing_zeros() >= *shift) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
+}
+
 /// A whole number between two bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Count<const MIN: u32, const MAX: u32>(pub(super) u32);

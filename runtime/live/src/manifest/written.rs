@@ -13,7 +13,7 @@ use super::collection::{Map, Some1, unique};
 use super::field::{At, Shape, Written, words, written};
 use super::json::Config;
 use super::problem::{Report, Spot};
-use super::scalar::{Digest, Lasting, Limit, Name, Share, Text, Zone};
+use super::scalar::{Digest, Lasting, Limit, Name, Share, Size, Text, Zone};
 use super::tree::{Node, Value};
 
 pub(super) use metric::{Across, Auth, Engine, Metric, Scheme, Tls, Within};
@@ -92,9 +92,18 @@ written! {
         policies: Some1<Stage> = "policies" required;
         /// The rules that no policy can reach.
         guardrails: Guardrails = "guardrails" default("{}");
+        /// A record of everything that led to decisions, for `trimtab replay`. Left out: none.
+        journal: Journal = "journal" optional;
     }
-    later { "journal": "recording for replay" }
     check spec_holds
+}
+
+written! {
+    /// A record of everything that led to decisions, below the state directory.
+    struct Journal as "spec.journal" {
+        /// Bytes of it and no more: the oldest go.
+        max_size: Size<1, 1_048_576> = "maxSize" required;
+    }
 }
 
 fn spec_holds(spec: &Spec, _: Spot, report: &mut Report) {
