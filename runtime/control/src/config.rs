@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{Call, Fault, Observation, Policy, Preparation};
 use crate::sample::Labels;
+use crate::saved::Slot;
 use crate::time::Span;
 
 /// Namespace (the tenant) and name.
@@ -137,6 +138,26 @@ pub struct StageConfig {
     pub combine: Combine,
     /// What a failure means.
     pub on_failure: OnFailure,
+    /// Also asked, on the same inputs; recorded, compared, and never followed.
+    pub shadow: Option<ModuleRef>,
+}
+
+impl StageConfig {
+    /// Which policy belongs into a slot.
+    #[must_use]
+    pub fn module_for(&self, slot: Slot) -> Option<&ModuleRef> {
+        match (slot, &self.on_failure) {
+            (Slot::Stage, _) => Some(&self.module),
+            (Slot::Fallback, OnFailure::Fallback(module)) => Some(module),
+            (Slot::Fallback, _) => None,
+            (Slot::Shadow, _) => self.shadow.as_ref(),
+        }
+    }
+
+    /// Every slot that has a policy.
+    pub fn slots(&self) -> impl Iterator<Item = (Slot, &ModuleRef)> {
+        Slot::ALL.into_iter().filter_map(|slot| Some((slot, self.module_for(slot)?)))
+    }
 }
 
 /// A policy ready to be called, for one stage (or its fallback) of one workload.

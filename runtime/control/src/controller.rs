@@ -127,7 +127,8 @@ impl Controller {
     }
 
     fn settle_needs(&mut self) {
-        self.windows.set_needs(&self.needs(), self.limits());
+        let needs: Vec<MetricNeed> = self.needs().into_iter().chain(self.chain.shadow_needs()).collect();
+        self.windows.set_needs(&needs, self.limits());
     }
 
     /// What it was configured to be.
@@ -222,15 +223,25 @@ impl Controller {
         self.wake_where_asked(now);
         let limits = self.limits();
         // What the chain needs comes first, then what only rules look at.
-        let (needs, of_chain) = (self.needs(), self.chain.needs().len());
-        let place = |need: &MetricNeed| needs.iter().position(|n| n == need);
-        let needs_of = |loaded: &pipeline::Loaded| loaded.module.preparation.needs.iter().filter_map(place).collect();
-        let observations: Vec<Vec<usize>> = self.chain.loaded().map(needs_of).collect();
-        let answered = self.windows.answer(&needs, &observations, self.config.guardrails.min_coverage, limits, now);
+        let needs = self.chain.needs();
+        let of_chain = needs.len();
+        let needs = self.with_rules(needs);
+        let needs_of = |needs: &[MetricNeed], loaded: &pipeline::Loaded| -> Vec<usize> {
+            let place = |need: &MetricNeed| needs.iter().position(|n| n == need);
+            loaded.module.preparation.needs.iter().filter_map(place).collect()
+        };
+        let observations: Vec<Vec<usize>> = self.chain.loaded().map(|loaded| needs_of(&needs, loaded)).collect();
+        let least = self.config.guardrails.min_coverage;
+        let answered = self.windows.answer(&needs, &observations, least, limits, now);
+        // What is only asked is answered apart: it must not take room from what counts.
+        let asked = self.chain.shadow_needs();
+        let observations: Vec<Vec<usize>> = self.chain.shadows().map(|loaded| needs_of(&asked, loaded)).collect();
+        let asked_answered = self.windows.answer(&asked, &observations, least, limits, now);
         let scene = self.scene(now);
-        let look = |loaded: &pipeline::Loaded| {
-            let indexes: Vec<usize> = needs_of(loaded);
-            let series = indexes.into_iter().flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
+        let look = |slot: Slot, loaded: &pipeline::Loaded| {
+            let (needs, answered) = if slot == Slot::Shadow { (&asked, &asked_answered) } else { (&needs, &answered) };
+            let indexes = needs_of(needs, loaded).into_iter();
+            let series = indexes.flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
             Observation { series: series.collect(), ..scene.clone() }
         };
         let context = pipeline::Context { chain: &self.chain, look: &look, fallen: &self.fallen, now };

@@ -7,6 +7,7 @@
 mod breaker;
 mod chain;
 mod memory;
+mod shadow;
 
 use crate::config::{Combine, OnFailure, StageConfig};
 use crate::decision::StageRecord;
@@ -65,7 +66,7 @@ pub(crate) struct Proposal {
 pub(crate) struct Context<'a> {
     pub(crate) chain: &'a Chain,
     /// Gives each module what it needs to see, without the proposal.
-    pub(crate) look: &'a dyn Fn(&Loaded) -> Observation,
+    pub(crate) look: &'a dyn Fn(Slot, &Loaded) -> Observation,
     /// Calls that are answered as they once were, instead of being made.
     pub(crate) fallen: &'a [Fallen],
     pub(crate) now: Time,
@@ -98,7 +99,9 @@ fn run_stage(index: usize, config: &StageConfig, context: &Context<'_>, proposal
         notes: Vec::new(),
         log: Vec::new(),
         error: None,
+        shadow: None,
     };
+    let before = config.shadow.is_some().then(|| proposal.targets.clone());
     let mut answered = ask(context, (index, Slot::Stage), proposal, &mut record);
     if let Err(fault) = answered.as_ref() {
         record.error = Some(fault.clone());
@@ -127,6 +130,7 @@ fn run_stage(index: usize, config: &StageConfig, context: &Context<'_>, proposal
         proposal.commits.push(Commit { stage: index, slot, state: answer.state });
     }
     record.targets.clone_from(&proposal.targets);
+    record.shadow = before.map(|before| shadow::ask(index, config, context, before, proposal));
     proposal.records.push(record);
 }
 
@@ -144,7 +148,7 @@ fn ask(
     if let Some(fault) = cell.breaker.open(context.now) {
         return Err(fault);
     }
-    let mut observation = (context.look)(loaded);
+    let mut observation = (context.look)(slot, loaded);
     observation.proposed.clone_from(&proposal.targets);
     let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
     record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));

@@ -13,7 +13,7 @@ use trimtab_control::command::Command;
 use trimtab_control::config::{
     Combine, Guardrails, Module, ModuleRef, OnFailure, PoolConfig, Rate, StageConfig, Step, WorkloadConfig, WorkloadId,
 };
-use trimtab_control::decision::{Outcome, OutcomeState};
+use trimtab_control::decision::{Decision, Outcome, OutcomeState};
 use trimtab_control::journal::replay::{Other, Replay, Tick};
 use trimtab_control::policy::{Answer, Call, Fault, MetricNeed, Observation, Policy, Preparation, Target, Tier};
 use trimtab_control::sample::{Intake, Origin, PoolReport, Reading, Replica, ReplicaState, Sample};
@@ -66,7 +66,7 @@ fn module(digest: &str, per: f64, traps: bool) -> Module {
 }
 
 fn known(digest: &str) -> Option<Arc<dyn Policy>> {
-    let per = if digest == "sha256:a" { 4.0 } else { 9.0 };
+    let per = [("sha256:a", 4.0), ("sha256:s", 1.0)].iter().find(|(d, _)| *d == digest).map_or(9.0, |(_, per)| *per);
     Some(Arc::new(Loaded { per, machine: None }))
 }
 
@@ -92,6 +92,7 @@ fn config(generation: u64) -> WorkloadConfig {
             module: ModuleRef { policy: "loaded".to_owned(), config: "{}".to_owned(), digest: None },
             combine: Combine::Replace,
             on_failure: OnFailure::NoDown,
+            shadow: None,
         }],
         guardrails: Guardrails {
             stale_after: None,
@@ -130,10 +131,24 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 /// Snapshot, whether it goes on, and tapes.
 type Segments = Vec<(Vec<u8>, bool, Vec<Vec<u8>>)>;
 
-fn play(events: &[Event]) -> (Segments, usize) {
+/// `shadowed`: with a shadow that has needs, a state and traps of its own.
+fn play(events: &[Event], shadowed: bool) -> (Segments, Vec<Decision>) {
+    let config = |generation| {
+        let mut config = config(generation);
+        config.stages[0].shadow =
+            shadowed.then(|| ModuleRef { policy: "shadow".to_owned(), config: "{}".to_owned(), digest: None });
+        config
+    };
+    let mut decisions = Vec::new();
     let mut controller = Controller::new(config(1), None, Time(0));
     let mut segments: Segments = vec![(controller.begin_tape(), false, Vec::new())];
     controller.install("steer", Slot::Stage, Ok(module("sha256:a", 4.0, true)), Time(0));
+    if shadowed {
+        let mut other = module("sha256:s", 1.0, true);
+        let by = |need: MetricNeed| MetricNeed { by: vec!["replica".to_owned()], window: Span(120_000), ..need };
+        other.preparation.needs = other.preparation.needs.into_iter().map(by).collect();
+        controller.install("steer", Slot::Shadow, Ok(other), Time(0));
+    }
     let mut arbiter = Arbiter::new();
     let (mut now, mut desired, mut total) = (Time(1_767_225_600_000), 3_u32, 0.0);
     for event in events {
@@ -194,6 +209,7 @@ fn play(events: &[Event]) -> (Segments, usize) {
             let outcome = Outcome { decision: action.decision, pool: action.pool, state, message: String::new() };
             controller.record(outcome, now + Span(300));
         }
+        decisions.push(decision);
         let taped = controller.take_tape().unwrap();
         assert!(!taped.full);
         segments.last_mut().unwrap().2.push(taped.bytes);
@@ -201,7 +217,7 @@ fn play(events: &[Event]) -> (Segments, usize) {
             segments.push((controller.begin_tape(), true, Vec::new()));
         }
     }
-    (segments, events.len())
+    (segments, decisions)
 }
 
 /// Every decision; panics where a snapshot is another.
@@ -222,7 +238,8 @@ proptest! {
 
     #[test]
     fn from_every_segment_the_bytes_are_the_same(events in events()) {
-        let (segments, decided) = play(&events);
+        let (segments, decisions) = play(&events, events.len() % 2 == 0);
+        let decided = decisions.len();
         for first in 0..segments.len() {
             let ticks = replay(&segments[first..], None);
             prop_assert!(ticks.iter().all(|tick| tick.differs.is_none()));
@@ -237,15 +254,25 @@ proptest! {
     }
 
     #[test]
+    fn with_a_shadow_everything_is_decided_as_without(events in events()) {
+        let (_, plain) = play(&events, false);
+        let (_, mut shadowed) = play(&events, true);
+        let asked = shadowed.iter_mut().filter_map(|d| d.stages[0].shadow.take()).count();
+        prop_assert_eq!(asked, plain.len());
+        prop_assert_eq!(serde_json::to_vec(&shadowed).unwrap(), serde_json::to_vec(&plain).unwrap());
+    }
+
+    #[test]
     fn another_policy_is_asked_on_the_same_inputs(events in events()) {
-        let (segments, decided) = play(&events);
+        let (segments, decisions) = play(&events, false);
+        let decided = decisions.len();
         let other = Other { config: None, module: &|_, _| Some(module("sha256:c", 0.1, false)) };
         let ticks = replay(&segments, Some(other));
         prop_assert_eq!(ticks.len(), decided);
         prop_assert!(ticks.iter().all(|tick| tick.decision.stages[0].digest == "sha256:c"));
         // Where the target takes what it is asked for, the numbers never jump back to what was recorded.
         let obeyed: Vec<Event> = events.into_iter().map(|e| Event { mood: e.mood.max(3), ..e }).collect();
-        let (segments, _) = play(&obeyed);
+        let (segments, _) = play(&obeyed, false);
         let mut config = config(99);
         config.pools[0].max = 2;
         let most = Other { config: Some(config), module: &|_, _| None };

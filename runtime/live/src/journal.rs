@@ -151,6 +151,17 @@ impl Journals {
     }
 }
 
+impl Journals {
+    /// The same, outside of a runtime.
+    pub fn flush_blocking(&self) {
+        let (done, written) = oneshot::channel();
+        // A full queue is emptied meanwhile.
+        if self.inner.messages.send(Message::Flush(done)).is_ok() {
+            let _ = written.blocking_recv();
+        }
+    }
+}
+
 fn weight(message: &Message) -> usize {
     match message {
         Message::Open(begin) => begin.snapshot.len(),

@@ -85,6 +85,8 @@ impl Scaler {
 pub struct StagePlaces {
     /// Of the module's name.
     pub policy: Place,
+    /// Of the shadow's name; without one, that of the module's.
+    pub shadow: Place,
     config: BTreeMap<String, Spot>,
     fallback: BTreeMap<String, Spot>,
 }

@@ -52,6 +52,7 @@ pub struct Metrics {
     startup: Series<Histogram, 3>,
     check_violations: Series<Counter, 2>,
     journal_gaps: Series<Counter, 2>,
+    shadow_calls: Series<Counter, 4>,
     /// Behind `policy_info`: several workloads of a tenant may run several versions.
     serving: Mutex<BTreeMap<WorkloadId, BTreeSet<(String, String)>>>,
 }
@@ -87,6 +88,7 @@ impl Metrics {
             guardrail_limits: Series::new(["namespace", "workload", "rule"], counter, &dropped),
             startup: Series::new(["namespace", "workload", "pool"], || Histogram::new(STARTUP), &dropped),
             check_violations: Series::new(["namespace", "workload"], counter, &dropped),
+            shadow_calls: Series::new(["namespace", "workload", "stage", "outcome"], counter, &dropped),
             journal_gaps: Series::new(["namespace", "workload"], counter, &dropped),
             serving: Mutex::default(),
         };
@@ -166,6 +168,11 @@ impl Metrics {
             "journal_gaps",
             "Segments of a journal that ended because something could not be written",
             self.journal_gaps.clone(),
+        );
+        own.register(
+            "shadow_calls",
+            "Decisions in which a shadow proposed the same as its stage, something else (differs), or nothing (error)",
+            self.shadow_calls.clone(),
         );
         own.register("metric_series_dropped", "New series that a full family did not take", dropped);
         registry
@@ -268,6 +275,11 @@ impl Metrics {
         self.check_violations.with(of(id), Counter::inc);
     }
 
+    /// A shadow was asked: `same`, `differs` or `error`.
+    pub fn shadow(&self, id: &WorkloadId, stage: &str, outcome: &'static str) {
+        self.shadow_calls.with([&id.namespace, &id.name, stage, outcome], Counter::inc);
+    }
+
     /// Something could not be written to a journal.
     pub fn journal_gap(&self, id: &WorkloadId) {
         self.journal_gaps.with(of(id), Counter::inc);
@@ -285,6 +297,7 @@ impl Metrics {
         self.startup.remove(&of);
         self.check_violations.remove(&of);
         self.journal_gaps.remove(&of);
+        self.shadow_calls.remove(&of);
         self.policies_serving(id, BTreeSet::new());
     }
 }

@@ -107,7 +107,7 @@ impl Controller {
 
     /// Every module behind a stage, with the name of its policy.
     pub fn modules(&self) -> impl Iterator<Item = (String, Module)> {
-        self.chain.loaded().map(|loaded| (loaded.policy.clone(), loaded.module.clone()))
+        self.chain.loaded().chain(self.chain.shadows()).map(|loaded| (loaded.policy.clone(), loaded.module.clone()))
     }
 
     /// Proposes with calls that are known to have failed: they are answered as they were.

@@ -11,9 +11,13 @@ use crate::signals::{Across, Within};
 use crate::time::Span;
 
 impl Controller {
-    /// Every series that some stage, wake rule or grant for zero needs, each once.
+    /// Every series that some stage, wake rule or grant for zero needs, each once. Those of shadows are not among them.
     pub fn needs(&self) -> Vec<MetricNeed> {
-        let mut needs = self.chain.needs();
+        self.with_rules(self.chain.needs())
+    }
+
+    /// Those of the chain, then what only rules look at.
+    pub(super) fn with_rules(&self, mut needs: Vec<MetricNeed>) -> Vec<MetricNeed> {
         for signal in self.rule_signals() {
             if !needs.iter().any(|n| n.signal == signal) {
                 needs.push(view::newest(signal));

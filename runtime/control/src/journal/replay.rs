@@ -12,7 +12,7 @@ use super::made::{Numbers, Part};
 use super::tape::Decoder;
 use super::wire::Malformed;
 use crate::Controller;
-use crate::config::{Module, ModuleRef, OnFailure, WorkloadConfig};
+use crate::config::{Module, ModuleRef, StageConfig, WorkloadConfig};
 use crate::decision::{Decision, Outcome, OutcomeState};
 use crate::policy::{Fault, Policy};
 use crate::sample::Intake;
@@ -48,8 +48,8 @@ pub struct Replay<'m> {
     other: Option<Other<'m>>,
     decoder: Decoder,
     controller: Option<Controller>,
-    /// Pools of the recorded configuration.
-    pools: Vec<String>,
+    /// The recorded configuration.
+    config: Option<WorkloadConfig>,
     /// Modules as they were recorded, by policy's name: what another configuration finds.
     modules: BTreeMap<String, Module>,
     /// Pools in which another policy is of another mind, with what it asked for last: serving, standby.
@@ -64,7 +64,7 @@ impl<'m> Replay<'m> {
             other,
             decoder: Decoder::default(),
             controller: None,
-            pools: Vec::new(),
+            config: None,
             modules: BTreeMap::new(),
             apart: BTreeMap::new(),
         }
@@ -80,7 +80,7 @@ impl<'m> Replay<'m> {
             return Ok(true);
         }
         let mut restored = self.controller_from(snapshot)?;
-        self.pools = restored.config().pools.iter().map(|p| p.name.clone()).collect();
+        self.config = Some(restored.config().clone());
         if self.other.is_some() {
             for (reference, module) in restored.modules() {
                 self.modules.insert(reference, module);
@@ -135,7 +135,7 @@ impl<'m> Replay<'m> {
             // What was refused then is refused again.
             Entry::Command { now, command } => drop(controller.command(command, now)),
             Entry::Reconfigure { now, config } => {
-                self.pools = config.pools.iter().map(|p| p.name.clone()).collect();
+                self.config = Some((*config).clone());
                 controller.reconfigure(*config, now);
             }
             Entry::Install { now, stage, slot, module } => {
@@ -159,7 +159,8 @@ impl<'m> Replay<'m> {
     }
 
     fn named(&self, numbers: &[Numbers]) -> Vec<(String, Numbers)> {
-        self.pools.iter().cloned().zip(numbers.iter().copied()).collect()
+        let pools = self.config.iter().flat_map(|config| &config.pools);
+        pools.map(|pool| pool.name.clone()).zip(numbers.iter().copied()).collect()
     }
 
     /// The same inputs to another policy. Where it is of another mind, what it asked for counts as taken.
@@ -187,7 +188,7 @@ impl<'m> Replay<'m> {
                 }
             }
             Entry::Reconfigure { now, config } => {
-                self.pools = config.pools.iter().map(|p| p.name.clone()).collect();
+                self.config = Some((*config).clone());
                 if self.other.as_ref().is_some_and(|other| other.config.is_none()) {
                     controller.reconfigure(*config, now);
                     self.put_modules(controller, now);
@@ -195,7 +196,7 @@ impl<'m> Replay<'m> {
             }
             Entry::Install { now, module: Ok(module), stage, slot } => {
                 let module = self.found(module);
-                self.remember(controller, &stage, slot, module.clone());
+                self.remember(&stage, slot, module.clone());
                 if self.is_as_recorded(controller, &stage, slot) {
                     // Also the same module again: what was refused meanwhile is forgotten by it.
                     controller.install(&stage, slot, Ok(module), now);
@@ -213,15 +214,11 @@ impl<'m> Replay<'m> {
     }
 
     /// A module that was recorded, under the name of the policy whose place it took.
-    fn remember(&mut self, controller: &Controller, stage: &str, slot: Slot, module: Module) {
-        let stages = controller.config().stages.iter();
-        let named = stages.filter(|s| s.name == stage).find_map(|s| match (slot, &s.on_failure) {
-            (Slot::Stage, _) => Some(&s.module),
-            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&**module),
-            _ => None,
-        });
+    fn remember(&mut self, stage: &str, slot: Slot, module: Module) {
+        let stages = self.config.iter().flat_map(|config| &config.stages);
+        let named = stages.filter(|s| s.name == stage).find_map(|s| s.module_for(slot)).cloned();
         if let Some(reference) = named {
-            self.modules.insert(reference.policy.clone(), module);
+            self.modules.insert(reference.policy, module);
         }
     }
 
@@ -291,12 +288,8 @@ impl<'m> Replay<'m> {
 
 /// Every place for a module, in the order of the chain.
 fn references(config: &WorkloadConfig) -> Vec<(String, Slot, ModuleRef)> {
-    let mut all = Vec::new();
-    for stage in &config.stages {
-        all.push((stage.name.clone(), Slot::Stage, stage.module.clone()));
-        if let OnFailure::Fallback(module) = &stage.on_failure {
-            all.push((stage.name.clone(), Slot::Fallback, (**module).clone()));
-        }
-    }
-    all
+    let places = |stage: &StageConfig| -> Vec<_> {
+        stage.slots().map(|(slot, module)| (stage.name.clone(), slot, module.clone())).collect()
+    };
+    config.stages.iter().flat_map(places).collect()
 }

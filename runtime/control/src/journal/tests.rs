@@ -116,6 +116,7 @@ fn config() -> WorkloadConfig {
             module: module("steer"),
             combine: Combine::Max,
             on_failure: OnFailure::Fallback(Box::new(module("other"))),
+            shadow: Some(module("third")),
         }],
         guardrails: Guardrails {
             stale_after: None,
@@ -149,7 +150,7 @@ fn fault() -> Fault {
 fn entry() -> impl Strategy<Value = Entry> {
     let intake = (prop::collection::vec(sample(), 0..12), prop::collection::vec(report(), 0..3), any::<i32>())
         .prop_map(|(samples, pools, utc_offset_minutes)| Intake { samples, pools, utc_offset_minutes });
-    let slot = prop::sample::select(vec![Slot::Stage, Slot::Fallback]);
+    let slot = prop::sample::select(Slot::ALL.to_vec());
     let fallen = slot.clone().prop_map(|slot| {
         let log = vec![LogLine { level: Level::Warn, message: "so".to_owned() }];
         Fallen { stage: 1, slot, call: Call { answer: Err(fault()), log } }

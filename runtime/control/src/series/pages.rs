@@ -44,6 +44,7 @@ impl Windows {
             }
         }
         self.tracks = self.signals.values().map(|t| t.list.len()).sum();
+        self.note_known();
     }
 
     /// Whether replicas are asked for what answers a need.
@@ -90,6 +91,14 @@ impl Windows {
     pub(crate) fn find_rows(&mut self) {
         for (signal, tracks) in &mut self.signals {
             tracks.row = signals::canonical(signal);
+            tracks.reach = self.reach.get(signal).copied().unwrap_or_default();
+        }
+    }
+
+    /// Names of signals were taken away: which of them each signal is among.
+    pub(super) fn note_known(&mut self) {
+        for (signal, tracks) in &mut self.signals {
+            tracks.known = (self.seen.contains(&**signal), self.spoken.contains(&**signal));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! For: the loop, which ticks, and the steward, which swaps modules between ticks; both hold the controller for as long
 //! as a value takes to compute, and never while they wait for anything. Never decides.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,6 +49,8 @@ struct Aside {
     sources: Vec<SourceView>,
     notes: Vec<String>,
     problems: Vec<Problem>,
+    /// By stage: why its shadow is not there.
+    shadows: BTreeMap<String, Vec<Problem>>,
     ticked: bool,
     missed_ticks: u64,
 }
@@ -156,6 +159,16 @@ impl Held {
         self.aside(|aside| aside.problems = problems);
     }
 
+    /// Why a stage's shadow is not there; empty: it is.
+    pub(super) fn set_shadow(&self, stage: &str, problems: Vec<Problem>) {
+        self.aside(|aside| aside.shadows.insert(stage.to_owned(), problems));
+    }
+
+    /// Stages that are not among these are no more.
+    pub(super) fn keep_shadows(&self, stages: &[String]) {
+        self.aside(|aside| aside.shadows.retain(|stage, _| stages.contains(stage)));
+    }
+
     pub(super) fn set_surroundings(&self, sources: Vec<SourceView>, notes: Vec<String>) {
         self.aside(|aside| {
             aside.sources = sources;
@@ -207,7 +220,7 @@ fn view(controller: &Controller, aside: &Aside, now: Time) -> View {
         decisions: controller.decisions().cloned().collect(),
         sources: aside.sources.clone(),
         notes: aside.notes.clone(),
-        problems: aside.problems.clone(),
+        problems: aside.problems.iter().chain(aside.shadows.values().flatten()).cloned().collect(),
         ticked: aside.ticked,
         missed_ticks: aside.missed_ticks,
     }

@@ -264,6 +264,9 @@ impl Steward {
                 }
             }
             self.tell(fit);
+            if wish.slot == Slot::Shadow {
+                self.held.set_shadow(&wish.stage, fit.shadow_problems(scaler));
+            }
             if let Some((admitted, _)) = &fit.serves {
                 self.held.keep_module(admitted.digest(), admitted.bytes());
             }
@@ -277,6 +280,8 @@ impl Steward {
                 refused: fit.refusal.as_ref().map(fault),
             });
         }
+        let shadowed = scaler.config.stages.iter().filter(|stage| stage.shadow.is_some());
+        self.held.keep_shadows(&shadowed.map(|stage| stage.name.clone()).collect::<Vec<_>>());
         self.tell_serving();
         let stage_views = scaler.config.stages.iter().map(|stage| {
             let known = self.known.get(&(stage.name.clone(), Slot::Stage));

@@ -170,6 +170,9 @@ impl Workload {
         for step in decision.guardrails.iter().filter(|s| s.from != s.to || s.standby_from != s.standby_to) {
             self.held.metrics.limited(id, super::labels::rule(step.rule));
         }
+        for (stage, shadow) in decision.stages.iter().filter_map(|stage| Some((stage, stage.shadow.as_ref()?))) {
+            self.held.metrics.shadow(id, &stage.name, super::labels::shadow(stage, shadow));
+        }
         if let Some(at) = decision.recheck_at {
             let ahead = Duration::from_millis(at.since(self.held.clock.now()).0);
             self.schedule.recheck(Instant::now() + ahead);

@@ -22,6 +22,8 @@ pub struct Instead {
     prepared: RefCell<BTreeMap<(String, String), Option<Module>>>,
     refused: RefCell<Vec<String>>,
     used: RefCell<BTreeSet<String>>,
+    /// Policies that a manifest names and that were not found yet.
+    unknown: RefCell<BTreeSet<String>>,
 }
 
 impl Instead {
@@ -37,7 +39,10 @@ impl Instead {
 
     /// Why modules were not taken, each once.
     pub fn refused(&self) -> Vec<String> {
-        self.refused.borrow().clone()
+        let unknown = self.unknown.borrow();
+        let unknown =
+            unknown.iter().map(|name| format!("policy `{name}`: neither the journal nor this program has it"));
+        self.refused.borrow().iter().cloned().chain(unknown).collect()
     }
 
     /// Whether any stage asked for a policy of that name, whose place another took.
@@ -61,9 +66,13 @@ impl Instead {
         let found = recorded.and_then(|module| admitted(&module.digest));
         let found = found.or_else(|| self.also.get(&reference.policy).cloned());
         match found {
-            Some(found) => self.prepare(&found, reference),
+            Some(found) => {
+                self.unknown.borrow_mut().remove(&reference.policy);
+                self.prepare(&found, reference)
+            }
             None => {
-                self.refuse(format!("policy `{}`: neither the journal nor this program has it", reference.policy));
+                // A journal that begins with its daemon comes to its modules later.
+                self.unknown.borrow_mut().insert(reference.policy.clone());
                 None
             }
         }

@@ -148,8 +148,9 @@ written! {
         on_failure: OnFailure = "onFailure" default("noDown");
         /// The digest the module must have, of the file as dropped.
         digest: Digest = "digest" optional;
+        /// Another module that is also asked, with the same settings, recorded and compared, and never followed.
+        shadow: Name = "shadow" optional;
     }
-    later { "shadow": "running a second module beside it" }
 }
 
 words! {
