@@ -4,6 +4,7 @@
 //! arbiter's grant, `decide`, and later `record` for each action. Never awaits, logs, reads a clock or fails: what goes
 //! wrong is part of the decision.
 
+mod asked;
 mod cases;
 mod doubts;
 mod fleet;
@@ -15,6 +16,7 @@ mod sources;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::check;
 use crate::command::Command;
@@ -29,6 +31,7 @@ use crate::saved::{Saved, SavedFacts};
 use crate::series::Windows;
 use crate::time::{Span, Time};
 
+use asked::Asked;
 use fleet::Fleet;
 pub use orders::CommandError;
 
@@ -45,6 +48,7 @@ pub struct Controller {
     fleet: Fleet,
     chain: Chain,
     facts: SavedFacts,
+    asked: Arc<Asked>,
     draft: Option<Draft>,
     tripped: Vec<Tripped>,
     /// Where everything that it is given is written down; none: nowhere.
@@ -85,6 +89,7 @@ impl Controller {
             fleet: Fleet::default(),
             chain: Chain::restored(states, std::mem::take(&mut facts.writers)),
             facts,
+            asked: Arc::default(),
             draft: None,
             tripped: Vec::new(),
             tape: None,
@@ -127,7 +132,8 @@ impl Controller {
     }
 
     fn settle_needs(&mut self) {
-        let needs: Vec<MetricNeed> = self.needs().into_iter().chain(self.chain.shadow_needs()).collect();
+        self.asked = Arc::new(Asked::of(&self.chain, &self.config));
+        let needs: Vec<MetricNeed> = self.asked.needs.iter().chain(&self.asked.shadow_needs).cloned().collect();
         self.windows.set_needs(&needs, self.limits());
     }
 
@@ -222,26 +228,17 @@ impl Controller {
         self.expire(now);
         self.wake_where_asked(now);
         let limits = self.limits();
-        // What the chain needs comes first, then what only rules look at.
-        let needs = self.chain.needs();
-        let of_chain = needs.len();
-        let needs = self.with_rules(needs);
-        let needs_of = |needs: &[MetricNeed], loaded: &pipeline::Loaded| -> Vec<usize> {
-            let place = |need: &MetricNeed| needs.iter().position(|n| n == need);
-            loaded.module.preparation.needs.iter().filter_map(place).collect()
-        };
-        let observations: Vec<Vec<usize>> = self.chain.loaded().map(|loaded| needs_of(&needs, loaded)).collect();
+        let asked = Arc::clone(&self.asked);
         let least = self.config.guardrails.min_coverage;
-        let answered = self.windows.answer(&needs, &observations, least, limits, now);
-        // What is only asked is answered apart: it must not take room from what counts.
-        let asked = self.chain.shadow_needs();
-        let observations: Vec<Vec<usize>> = self.chain.shadows().map(|loaded| needs_of(&asked, loaded)).collect();
-        let asked_answered = self.windows.answer(&asked, &observations, least, limits, now);
+        let answer =
+            |needs: &[MetricNeed], together: &[Vec<usize>]| self.windows.answer(needs, together, least, limits, now);
+        let answered = answer(&asked.needs, &asked.observations());
+        let beside = answer(&asked.shadow_needs, &asked.shadow_observations());
         let scene = self.scene(now);
-        let look = |slot: Slot, loaded: &pipeline::Loaded| {
-            let (needs, answered) = if slot == Slot::Shadow { (&asked, &asked_answered) } else { (&needs, &answered) };
-            let indexes = needs_of(needs, loaded).into_iter();
-            let series = indexes.flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
+        let look = |index: usize, slot: Slot| {
+            let answered = if slot == Slot::Shadow { &beside } else { &answered };
+            let series =
+                asked.places(index, slot).iter().flat_map(|need| answered[*need].iter().map(|a| a.series.clone()));
             Observation { series: series.collect(), ..scene.clone() }
         };
         let context = pipeline::Context { chain: &self.chain, look: &look, fallen: &self.fallen, now };
@@ -257,7 +254,11 @@ impl Controller {
         }
         let numbers = self.numbers_of(&proposal.targets);
         self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
-        let doubts = self.doubts(&needs[..of_chain], &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));
+        let doubts = self.doubts(
+            &asked.needs[..asked.of_chain],
+            &answered,
+            proposal.no_down.as_ref().or(proposal.hold.as_ref()),
+        );
         let cases = self.cases(&doubts, proposal.hold.as_deref(), now);
         let passage = guardrails::up_to_rate(&cases, numbers, self.facts.pause.as_ref());
         let wants =

@@ -65,8 +65,8 @@ pub(crate) struct Proposal {
 /// What the stages are called with.
 pub(crate) struct Context<'a> {
     pub(crate) chain: &'a Chain,
-    /// Gives each module what it needs to see, without the proposal.
-    pub(crate) look: &'a dyn Fn(Slot, &Loaded) -> Observation,
+    /// Gives the module of a stage what it needs to see, without the proposal.
+    pub(crate) look: &'a dyn Fn(usize, Slot) -> Observation,
     /// Calls that are answered as they once were, instead of being made.
     pub(crate) fallen: &'a [Fallen],
     pub(crate) now: Time,
@@ -76,9 +76,9 @@ pub(crate) struct Context<'a> {
 pub(crate) fn run(stages: &[StageConfig], context: &Context<'_>, desired: Vec<Target>) -> Proposal {
     let mut proposal = Proposal {
         targets: desired,
-        records: Vec::new(),
-        commits: Vec::new(),
-        calls: Vec::new(),
+        records: Vec::with_capacity(stages.len()),
+        commits: Vec::with_capacity(stages.len()),
+        calls: Vec::with_capacity(stages.len()),
         no_down: None,
         hold: None,
         recheck: None,
@@ -148,7 +148,7 @@ fn ask(
     if let Some(fault) = cell.breaker.open(context.now) {
         return Err(fault);
     }
-    let mut observation = (context.look)(slot, loaded);
+    let mut observation = (context.look)(index, slot);
     observation.proposed.clone_from(&proposal.targets);
     let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
     record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Controller;
+use super::asked::Asked;
 use super::fleet::Fleet;
 use crate::config::{Module, WorkloadConfig};
 use crate::journal::wire::{Malformed, Reader, Writer};
@@ -90,7 +91,9 @@ impl Controller {
                 module.policy = policy;
             }
         }
+        let asked = Arc::new(Asked::of(&chain, &config));
         Ok(Controller {
+            asked,
             config,
             source_period,
             utc_offset_minutes,
@@ -107,7 +110,10 @@ impl Controller {
 
     /// Every module behind a stage, with the name of its policy.
     pub fn modules(&self) -> impl Iterator<Item = (String, Module)> {
-        self.chain.loaded().chain(self.chain.shadows()).map(|loaded| (loaded.policy.clone(), loaded.module.clone()))
+        self.chain
+            .loaded()
+            .chain(self.chain.shadows())
+            .map(|(_, loaded)| (loaded.policy.clone(), loaded.module.clone()))
     }
 
     /// Proposes with calls that are known to have failed: they are answered as they were.

@@ -2,9 +2,7 @@
 //!
 //! For: who owes a number, how old it may be, how it merges. Never reads one.
 
-use std::collections::BTreeSet;
-
-use super::{Controller, view};
+use super::Controller;
 use crate::policy::MetricNeed;
 use crate::series::Limits;
 use crate::signals::{Across, Within};
@@ -13,26 +11,7 @@ use crate::time::Span;
 impl Controller {
     /// Every series that some stage, wake rule or grant for zero needs, each once. Those of shadows are not among them.
     pub fn needs(&self) -> Vec<MetricNeed> {
-        self.with_rules(self.chain.needs())
-    }
-
-    /// Those of the chain, then what only rules look at.
-    pub(super) fn with_rules(&self, mut needs: Vec<MetricNeed>) -> Vec<MetricNeed> {
-        for signal in self.rule_signals() {
-            if !needs.iter().any(|n| n.signal == signal) {
-                needs.push(view::newest(signal));
-            }
-        }
-        needs
-    }
-
-    fn rule_signals(&self) -> BTreeSet<&str> {
-        let mut signals = BTreeSet::new();
-        for zero in self.config.pools.iter().filter_map(|p| p.zero.as_ref()) {
-            signals.extend(["queue-depth", "active-sequences"]);
-            signals.extend(zero.wake_on.iter().map(|rule| rule.signal.as_str()));
-        }
-        signals
+        self.asked.needs.clone()
     }
 
     /// The longest period of the sources: data is not stale before three of them.

@@ -145,8 +145,9 @@ impl Chain {
     }
 
     /// Every module whose answer may count, in the order of the chain.
-    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
-        self.stages.iter().flat_map(|c| [&c.own, &c.fallback]).filter_map(|c| c.loaded.as_ref())
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = ((usize, Slot), &Loaded)> {
+        let places = (0..self.stages.len()).flat_map(|index| [(index, Slot::Stage), (index, Slot::Fallback)]);
+        places.filter_map(|(index, slot)| Some(((index, slot), self.cell(index, slot)?.loaded.as_ref()?)))
     }
 
     /// Every module there is, to put a policy behind it.
@@ -156,8 +157,9 @@ impl Chain {
     }
 
     /// Every module that is only asked.
-    pub(crate) fn shadows(&self) -> impl Iterator<Item = &Loaded> {
-        self.stages.iter().filter_map(|c| c.shadow.loaded.as_ref())
+    pub(crate) fn shadows(&self) -> impl Iterator<Item = ((usize, Slot), &Loaded)> {
+        let stages = self.stages.iter().enumerate();
+        stages.filter_map(|(index, cells)| Some(((index, Slot::Shadow), cells.shadow.loaded.as_ref()?)))
     }
 
     /// What every module needs whose answer may count, each need once.
@@ -213,9 +215,9 @@ impl Chain {
     }
 }
 
-fn once<'a>(modules: impl Iterator<Item = &'a Loaded>) -> Vec<MetricNeed> {
+fn once<'a>(modules: impl Iterator<Item = ((usize, Slot), &'a Loaded)>) -> Vec<MetricNeed> {
     let mut needs: Vec<MetricNeed> = Vec::new();
-    for need in modules.flat_map(|l| &l.module.preparation.needs) {
+    for need in modules.flat_map(|(_, l)| &l.module.preparation.needs) {
         if !needs.contains(need) {
             needs.push(need.clone());
         }
