@@ -4,6 +4,7 @@
 //! over the day; then all of them are read and computed again on one core, with the module of that time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
@@ -11,10 +12,13 @@ use trimtab_control::config::{
     Combine, Guardrails, Module, ModuleRef, OnFailure, PoolConfig, Rate, StageConfig, Step, WorkloadConfig, WorkloadId,
 };
 use trimtab_control::decision::{Outcome, OutcomeState};
+use trimtab_control::journal::frame::{Found, Records};
+use trimtab_control::journal::replay::{Replay, Tick};
+use trimtab_control::policy::{Call, Observation, Policy};
 use trimtab_control::sample::{Intake, Origin, PoolReport, Reading, Replica, ReplicaState, Sample};
 use trimtab_control::time::{Span, Time};
 use trimtab_control::{Arbiter, Controller, Slot};
-use trimtab_live::journal::{Instead, Journals, Period, Recorder, Rerun, workloads};
+use trimtab_live::journal::{Instead, Journals, Period, Recorder, Rerun, Workload, workloads};
 use trimtab_sandbox::{Admitted, Sandbox, SandboxConfig};
 use trimtab_tests::figures::{Chance, note, tell};
 use trimtab_tests::policies::shipped;
@@ -48,7 +52,7 @@ pub(crate) fn run(count: usize) {
     let (mut ticks, mut bytes, mut different, mut flaws, mut changes) = (0, 0, 0, 0, 0_u64);
     let begun = Instant::now();
     for workload in workloads(state.path()).unwrap() {
-        let mut count = |tick: &trimtab_control::journal::replay::Tick| {
+        let mut count = |tick: &Tick| {
             changes += u64::from(tick.decision.changes());
         };
         let report = rerun.run(&workload, Period::ALL, &Instead::default(), &mut count);
@@ -58,6 +62,7 @@ pub(crate) fn run(count: usize) {
         flaws += report.flaws.len();
     }
     let took = begun.elapsed().as_secs_f64();
+    let calls = calls(&workloads(state.path()).unwrap()[0], &modules[0]);
     tell(&json!({
         "measured": "replay",
         "workloads": count,
@@ -68,8 +73,44 @@ pub(crate) fn run(count: usize) {
         "recordSeconds": (recorded * 10.0).round() / 10.0,
         "replaySeconds": (took * 10.0).round() / 10.0,
         "microsecondsPerTick": (took * 1e8 / ticks as f64).round() / 100.0,
+        "ofThemPolicyCalls": (calls * 100.0).round() / 100.0,
         "journalBytesPerTick": (bytes as f64 * 10.0 / ticks as f64).round() / 10.0,
     }));
+}
+
+/// A module whose calls are timed.
+struct Timed {
+    admitted: Admitted,
+    nanoseconds: Arc<AtomicU64>,
+}
+
+impl Policy for Timed {
+    fn decide(&self, config: &str, observation: &Observation, state: &[u8]) -> Call {
+        let begun = Instant::now();
+        let call = self.admitted.decide(config, observation, state);
+        self.nanoseconds.fetch_add(u64::try_from(begun.elapsed().as_nanos()).unwrap(), Ordering::Relaxed);
+        call
+    }
+}
+
+/// Microseconds that a tick of the first workload spends in its policy.
+fn calls(workload: &Workload, admitted: &Admitted) -> f64 {
+    let nanoseconds = Arc::new(AtomicU64::new(0));
+    let timed: Arc<dyn Policy> = Arc::new(Timed { admitted: admitted.clone(), nanoseconds: Arc::clone(&nanoseconds) });
+    let find = |_: &str| Some(Arc::clone(&timed));
+    let mut replay = Replay::new(&find, None);
+    let mut ticks = 0_u64;
+    for segment in workload.segments().unwrap() {
+        let bytes = std::fs::read(segment.path).unwrap();
+        let mut records = Records::of(&bytes);
+        while let Some(found) = records.next() {
+            match found.unwrap() {
+                Found::Opening(_, snapshot) => drop(replay.begin(snapshot, true).unwrap()),
+                Found::Entries(taped) => replay.take(taped, &mut |_| ticks += 1).unwrap(),
+            }
+        }
+    }
+    nanoseconds.load(Ordering::Relaxed) as f64 / 1e3 / ticks as f64
 }
 
 fn config(number: usize, policy: &str) -> WorkloadConfig {

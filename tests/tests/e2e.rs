@@ -3,6 +3,7 @@
 //! For: what a user would see. Orders of events are asserted, durations are not: those are measured by hand
 //! (`bench/README.md`).
 
+mod compile;
 mod edits;
 mod faults;
 mod fleet;

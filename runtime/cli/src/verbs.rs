@@ -3,6 +3,7 @@
 //! For: the shape of the command line and nothing else. Each verb's arguments, help and work live in its own file.
 
 mod check;
+mod compile;
 mod completions;
 mod demo;
 mod engine;
@@ -61,6 +62,8 @@ enum Verb {
     Schema(schema::Args),
     Completions(completions::Args),
     Version(version::Args),
+    #[command(name = compile::VERB, hide = true)]
+    Compile(compile::Args),
     #[command(hide = true, disable_help_flag = true)]
     Simulate(Later),
     #[command(hide = true, disable_help_flag = true)]
@@ -103,6 +106,7 @@ impl Cli {
             Verb::Schema(args) => args.run(console),
             Verb::Completions(args) => args.run(console),
             Verb::Version(args) => args.run(console),
+            Verb::Compile(_) => compile::Args::run(),
             Verb::Trace(args) => args.refuse("trace"),
             Verb::Simulate(args) => args.refuse("simulate"),
             Verb::Compare(args) => args.refuse("compare"),

@@ -32,11 +32,11 @@ pub(crate) use tape::Tape;
 pub use tape::Taped;
 pub use wire::Malformed;
 
-/// Codes of faults that are no function of a call's arguments: the machine's time and memory have a part in them.
-const OF_THE_MACHINE: [&str; 4] = ["timeout", "memory", "trap", "host"];
+/// Codes of faults that are no function of a call's arguments: the machine has a part in them, or the limits of a tenant.
+const OF_THE_MACHINE: [&str; 6] = ["timeout", "memory", "trap", "host", "answer-too-large", "state-too-large"];
 
 /// Whether a fault is recorded, and answered as it was.
-pub(crate) fn is_of_the_machine(fault: &Fault) -> bool {
+pub fn is_of_the_machine(fault: &Fault) -> bool {
     OF_THE_MACHINE.contains(&fault.code.as_str())
 }
 

@@ -24,8 +24,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use trimtab_control::Arbiter;
-use trimtab_sandbox::{Sandbox, SandboxConfig, SandboxError};
+use trimtab_control::{Arbiter, Slot};
+use trimtab_sandbox::{Allocator, Compiler, Sandbox, SandboxConfig, SandboxError};
 
 pub use own_port::problems as own_addresses;
 pub use view::{Command, Daemon, OrderError, SourceView, StageView, View};
@@ -38,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::modules::{ModuleEvent, Modules, ModulesConfig, ModulesError};
 use crate::stages::{self, Fit};
 use crate::store::{Store, StoreError};
-use crate::target::Processes;
+use crate::target::{Processes, keep_files};
 use supervisor::Supervisor;
 use view::Shared;
 use wiring::Environment;
@@ -54,6 +54,10 @@ pub struct DaemonConfig {
     pub state: PathBuf,
     /// Policies inside the binary.
     pub bundled: Vec<(&'static str, &'static [u8])>,
+    /// Where instances of modules live.
+    pub allocator: Allocator,
+    /// Where modules are compiled.
+    pub compiler: Compiler,
     /// Decide, and ask no target.
     pub dry_run: bool,
     /// The admin port, which no manifest may name. None: there is none.
@@ -89,6 +93,8 @@ pub struct Prepared {
     store: Store,
     journals: Journals,
     fits: Vec<(Arc<Scaler>, Vec<Fit>)>,
+    /// Those whose modules are still being compiled.
+    waiting: Vec<(Arc<Scaler>, Vec<Problem>)>,
     paths: Vec<PathBuf>,
     listen: Option<SocketAddr>,
     clock: Clock,
@@ -115,13 +121,25 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
         tracing::error!("{repaired}");
     }
     let journals = Journals::start(store.directory())?;
-    let sandbox = Sandbox::new(SandboxConfig::default())?;
+    // Children of any kind get none of the files that this process was born with.
+    keep_files();
+    let sandbox = Sandbox::new(SandboxConfig {
+        allocator: config.allocator,
+        compiler: config.compiler.clone(),
+        cache: Some(store.directory().join("compiled")),
+        ..SandboxConfig::default()
+    })?;
+    if let Some(problem) = sandbox.cache_problem() {
+        tracing::error!("{problem}");
+    }
     let metrics = Arc::new(Metrics::new());
     let modules = ModulesConfig {
         dirs: config.policies.clone(),
         state: Some(store.directory().to_path_buf()),
         bundled: config.bundled.clone(),
         watch: true,
+        wanted: standing.scalers().flat_map(wanted).collect(),
+        tenants: Arc::new(standing.tenants()),
         on_event: Box::new({
             let metrics = Arc::clone(&metrics);
             move |event| tell(event, &metrics)
@@ -130,11 +148,17 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
     let modules = Modules::start(modules, sandbox)?;
     let snapshot = modules.snapshot();
     let mut problems = Vec::new();
-    let mut fits = Vec::new();
+    let (mut fits, mut waiting) = (Vec::new(), Vec::new());
     for scaler in standing.scalers() {
         let (found, wrong) = stages::check(scaler, &snapshot);
-        problems.extend(wrong);
-        fits.push((Arc::clone(scaler), found));
+        if found.iter().any(Fit::is_awaited)
+            && found.iter().all(|fit| fit.serves.is_some() || fit.is_awaited() || fit.is_needless())
+        {
+            waiting.push((Arc::clone(scaler), wrong));
+        } else {
+            problems.extend(wrong);
+            fits.push((Arc::clone(scaler), found));
+        }
     }
     if !problems.is_empty() {
         return Err(StartError::Manifests(problems));
@@ -146,7 +170,14 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
         metrics,
     });
     let DaemonConfig { manifests: paths, listen, clock, dry_run, .. } = config;
-    Ok(Prepared { shared, standing, store, journals, fits, paths, listen, clock, dry_run })
+    Ok(Prepared { shared, standing, store, journals, fits, waiting, paths, listen, clock, dry_run })
+}
+
+/// Namespace and name of every policy that a workload needs.
+fn wanted(scaler: &Arc<Scaler>) -> Vec<(String, String)> {
+    let namespace = &scaler.config.id.namespace;
+    let needed = stages::wishes(scaler).into_iter().filter(|wish| wish.slot != Slot::Shadow);
+    needed.map(|wish| (namespace.clone(), wish.module.policy)).collect()
 }
 
 /// One line and one count for what happened to a module file.
@@ -186,6 +217,9 @@ impl Prepared {
         let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.listen, self.standing);
         for (scaler, fits) in &self.fits {
             supervisor.admit(scaler, fits);
+        }
+        for (scaler, problems) in self.waiting {
+            supervisor.await_modules(scaler, problems);
         }
         let stop = CancellationToken::new();
         let task = tokio::spawn(supervisor.run(stop.clone(), stop_replicas));

@@ -18,3 +18,4 @@ pub mod source;
 pub mod stages;
 pub mod store;
 pub mod target;
+pub mod tenants;

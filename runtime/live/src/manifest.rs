@@ -11,9 +11,11 @@ mod field;
 mod files;
 mod json;
 mod problem;
+mod quantity;
 mod reference;
 mod scalar;
 mod standing;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -25,9 +27,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trimtab_control::config::{WorkloadConfig, WorkloadId};
+use trimtab_sandbox::Limits;
 
 use crate::source::SourceSpec;
 use crate::target::TargetSpec;
+use crate::tenants::Tenants;
 
 pub use problem::{Place, Problem, Spot, Step};
 pub use reference::{reference, schema};
@@ -127,11 +131,26 @@ pub struct Document {
     pub outcome: Result<Arc<Scaler>, Vec<Problem>>,
 }
 
+/// A document that says what a tenant may use.
+#[derive(Debug, Clone)]
+pub struct TenantDocument {
+    /// The tenant, where that could be read.
+    pub name: Option<String>,
+    /// Where it was found.
+    pub file: PathBuf,
+    /// Where it begins.
+    pub place: Place,
+    /// Its limits, or every mistake in it; at least one.
+    pub outcome: Result<Arc<Limits>, Vec<Problem>>,
+}
+
 /// Everything that was found at some paths.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// In the order of the paths, files and lines.
     pub documents: Vec<Document>,
+    /// Likewise.
+    pub tenants: Vec<TenantDocument>,
     /// Files and folders that could not be read, are empty, or hold no document.
     pub unreadable: Vec<Problem>,
     /// Files with a document that is wrong, or that were not read to the end, and folders that could not be looked at:
@@ -140,6 +159,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What tenants may use, by the documents that are good.
+    pub fn tenants(&self) -> Tenants {
+        let good = self.tenants.iter().filter_map(|d| Some((d.name.clone()?, Arc::clone(d.outcome.as_ref().ok()?))));
+        Tenants::new(good.collect())
+    }
+
     /// Every mistake, in the order of files and lines; none: all may be used.
     pub fn all_problems(&self) -> Vec<Problem> {
         self.problems(&BTreeMap::new())
@@ -169,6 +194,7 @@ impl Loaded {
         }
         problems
             .extend(self.documents.iter().filter_map(|document| document.outcome.as_ref().err()).flatten().cloned());
+        problems.extend(tenant::problems(&self.tenants));
         problems.sort_by(|a, b| a.place.cmp(&b.place));
         problems
     }
@@ -223,6 +249,12 @@ impl Loaded {
         }
         let mut clear = true;
         for tree::Text { root, mut report, whole } in texts {
+            if let Some(root) = root.as_ref().filter(|root| tenant::is_one(root)) {
+                let document = tenant::read(root, report, &file);
+                clear &= whole && document.outcome.is_ok();
+                self.tenants.push(document);
+                continue;
+            }
             let id = root.as_ref().and_then(build::id);
             let built = root.as_ref().and_then(|root| build::scaler(root, &mut report));
             let place = report.place(root.as_ref().map_or(Spot { line: 1, column: 1 }, |root| root.spot));

@@ -5,8 +5,10 @@
 //! that was good serves on until a better one comes or a person says `forget`. Never touches a workload: what a
 //! workload's configuration makes of a version is reported here by the daemon.
 
+mod admissions;
 mod candidate;
 mod file;
+mod foundry;
 mod kept;
 mod loader;
 mod scan;
@@ -24,10 +26,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch as latest};
-use trimtab_sandbox::{Refusal, Sandbox};
+use trimtab_sandbox::{Limits, Refusal, Sandbox};
+
+use crate::tenants::Tenants;
 
 pub use candidate::Candidate;
 
+/// The code of what is said of a name while its module is compiled for the first time.
+pub const COMPILING: &str = "compiling";
 /// The loader may take so long to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -105,6 +111,7 @@ pub struct Snapshot {
     /// Grows with every change.
     pub revision: u64,
     entries: BTreeMap<Key, Entry>,
+    tenants: Arc<Tenants>,
 }
 
 impl Snapshot {
@@ -112,6 +119,11 @@ impl Snapshot {
     pub fn resolve(&self, tenant: &str, name: &str) -> Option<&Entry> {
         let own = Key { tenant: Some(tenant.to_owned()), name: name.to_owned() };
         self.entries.get(&own).or_else(|| self.entries.get(&Key { tenant: None, name: name.to_owned() }))
+    }
+
+    /// The limits of a tenant's calls.
+    pub fn limits(&self, tenant: &str) -> &Arc<Limits> {
+        self.tenants.limits(Some(tenant))
     }
 
     /// Every entry, those of all tenants first.
@@ -145,6 +157,10 @@ pub struct ModulesConfig {
     pub bundled: Vec<(&'static str, &'static [u8])>,
     /// False: load once (`check`, `policy list`).
     pub watch: bool,
+    /// Namespaces, and policies that workloads in them need: the start waits a while for their modules.
+    pub wanted: Vec<(String, String)>,
+    /// What each tenant may use.
+    pub tenants: Arc<Tenants>,
     /// Told of every event, from the loader's thread; must not block.
     pub on_event: Box<dyn Fn(&ModuleEvent) + Send>,
 }
@@ -159,6 +175,10 @@ enum Request {
     Verdict { key: Key, workload: String, digest: String, refused: Option<String> },
     /// A workload is no more.
     Withdraw { workload: String },
+    /// Other limits.
+    Tenants(Arc<Tenants>),
+    /// A module was compiled.
+    Admitted(admissions::Done),
     /// End.
     Stop,
 }
@@ -186,8 +206,14 @@ impl Modules {
         let watches = config.watch;
         let dirs = config.dirs.clone();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut loader = loader::Loader::new(config, sandbox, Arc::clone(&current), revision, Arc::clone(&stop));
-        loader.load_first();
+        let admissions = {
+            let requests = requests.clone();
+            // A loader that has ended needs no modules.
+            admissions::Admissions::start(&sandbox, move |done| drop(requests.send(Request::Admitted(done))))?
+        };
+        let foundry = foundry::Foundry::new(sandbox, admissions, &config.bundled);
+        let mut loader = loader::Loader::new(config, foundry, Arc::clone(&current), revision, Arc::clone(&stop));
+        loader.load_first(&inbox);
         let thread = if watches {
             let hints = requests.clone();
             let body = move || watch::run(&mut loader, &inbox, &dirs, &hints);
@@ -201,6 +227,11 @@ impl Modules {
     /// Every name as it stands now. Never waits.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// What the calls of a tenant may cost now. Never waits.
+    pub fn limits(&self, tenant: &str) -> Arc<Limits> {
+        Arc::clone(self.current.load().limits(tenant))
     }
 
     /// Tells when a new snapshot is there.
@@ -230,6 +261,11 @@ impl Modules {
     /// Forgets what a workload that is no more reported.
     pub fn withdraw(&self, workload: &str) {
         self.ask(Request::Withdraw { workload: workload.to_owned() });
+    }
+
+    /// Says what each tenant may use from now on.
+    pub fn set_tenants(&self, tenants: Arc<Tenants>) {
+        self.ask(Request::Tenants(tenants));
     }
 
     /// A request to a loader that has ended has no effect.

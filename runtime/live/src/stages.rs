@@ -11,10 +11,10 @@ use trimtab_control::Slot;
 use trimtab_control::config::{Module, ModuleRef};
 use trimtab_control::policy::{MetricNeed, Observation, Policy, Preparation};
 use trimtab_control::signals::answerable;
-use trimtab_sandbox::{Admitted, Refusal, Stage, synthetic_observation};
+use trimtab_sandbox::{Admitted, Limits, Refusal, Stage, synthetic_observation};
 
 use crate::manifest::{Place, Problem, Scaler, Step};
-use crate::modules::{Candidate, Entry, Key, Snapshot};
+use crate::modules::{COMPILING, Candidate, Entry, Key, Snapshot};
 
 /// A stage's module or that of its fallback, as the manifest names it.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,18 +80,18 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>, re
         fit.refusal = Some(nothing_serves(entry, wish));
         return fit;
     }
-    let signals = scaler.signals();
+    let terms = Terms { signals: &scaler.signals(), limits: snapshot.limits(&scaler.config.id.namespace), look };
     let newest = candidates[0].digest();
     let (given_up, rest): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| rejected.contains_key(c.digest()));
     for candidate in rest {
-        if try_candidate(&mut fit, candidate, &signals, look) {
+        if try_candidate(&mut fit, candidate, &terms) {
             break;
         }
     }
     for candidate in given_up {
         // One that failed too often is better than none, and is not called while it fails.
         if fit.serves.is_none() {
-            try_candidate(&mut fit, candidate, &signals, look);
+            try_candidate(&mut fit, candidate, &terms);
         } else if let Some(refusal) = rejected.get(candidate.digest()) {
             fit.verdicts.push((candidate.digest().to_owned(), Err(refusal.clone())));
             if candidate.digest() == newest {
@@ -109,17 +109,27 @@ pub fn fit(scaler: &Scaler, wish: &Wish, snapshot: &Snapshot, look: Look<'_>, re
     fit
 }
 
+/// What a candidate is tried under.
+struct Terms<'a> {
+    /// What sources give.
+    signals: &'a [&'a str],
+    /// Of the tenant's calls.
+    limits: &'a Arc<Limits>,
+    look: Look<'a>,
+}
+
 /// Notes what came of a candidate. True: it serves.
-fn try_candidate(fit: &mut Fit, candidate: &Candidate, signals: &[&str], look: Look<'_>) -> bool {
+fn try_candidate(fit: &mut Fit, candidate: &Candidate, terms: &Terms<'_>) -> bool {
     let attempt = || {
-        let admitted = candidate.admitted()?;
-        Ok((admitted, try_one(admitted, &fit.wish, signals, look)?))
+        let admitted = candidate.admitted()?.under(terms.limits);
+        let preparation = try_one(&admitted, &fit.wish, terms.signals, terms.look)?;
+        Ok((admitted, preparation))
     };
     let tried = catch_unwind(AssertUnwindSafe(attempt))
         .unwrap_or_else(|_| Err(Refusal::new(Stage::Probe, "host", "trying it failed inside the daemon; see its log")));
-    fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(drop).map_err(Clone::clone)));
+    fit.verdicts.push((candidate.digest().to_owned(), tried.as_ref().map(|_| ()).map_err(Refusal::clone)));
     match tried {
-        Ok((admitted, preparation)) => fit.serves = Some((admitted.clone(), preparation)),
+        Ok((admitted, preparation)) => fit.serves = Some((admitted, preparation)),
         Err(refusal) => drop(fit.refusal.get_or_insert(refusal)),
     }
     fit.serves.is_some()
@@ -199,15 +209,27 @@ impl Fit {
         })
     }
 
+    /// The workload can start without it.
+    pub fn is_needless(&self) -> bool {
+        self.wish.slot == Slot::Shadow
+    }
+
+    /// Nothing serves only because the module is being compiled.
+    pub fn is_awaited(&self) -> bool {
+        !self.is_needless()
+            && self.serves.is_none()
+            && self.refusal.as_ref().is_some_and(|refusal| refusal.code == COMPILING)
+    }
+
     /// What is wrong where nothing serves, placed in the manifest; empty where something does. A shadow that is not there
     /// keeps nothing from being started: see [`Fit::shadow_problems`].
     pub fn problems(&self, scaler: &Scaler) -> Vec<Problem> {
-        if self.wish.slot == Slot::Shadow { Vec::new() } else { self.missing(scaler) }
+        if self.is_needless() { Vec::new() } else { self.missing(scaler) }
     }
 
     /// The same for a shadow.
     pub fn shadow_problems(&self, scaler: &Scaler) -> Vec<Problem> {
-        if self.wish.slot == Slot::Shadow { self.missing(scaler) } else { Vec::new() }
+        if self.is_needless() { self.missing(scaler) } else { Vec::new() }
     }
 
     fn missing(&self, scaler: &Scaler) -> Vec<Problem> {

@@ -8,7 +8,7 @@ mod dry_run;
 mod process;
 mod webhook;
 
-pub use process::Processes;
+pub use process::{Processes, keep_files};
 
 use std::collections::BTreeMap;
 use std::future::Future;

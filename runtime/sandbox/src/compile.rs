@@ -1,20 +1,98 @@
-//! From component bytes to machine code.
+//! From a module's bytes to machine code that runs here.
 //!
-//! For: the one seam where compiling happens. Today it runs in this process and takes one core; a child process with
-//! limits of its own, and a cache that only the host can write, slot in behind the same signature. Never accepts code
-//! that somebody else compiled.
+//! For: the one way to a `Component`: what was compiled before and kept, else a child process with limits of its own,
+//! so that no module can keep this one busy, fill its memory or take it down. Never accepts code that somebody else
+//! compiled.
+
+mod child;
+mod parent;
+
+use std::borrow::Cow;
 
 use wasmtime::component::Component;
 
+pub use child::compile_child;
+
+use crate::cache::load_code;
 use crate::engine::Host;
+use crate::inspect::{Inspection, Kind, inspect};
+use crate::limits::{Compiler, Limits};
 use crate::refusal::{Refusal, Stage};
 use crate::text::clean;
+use crate::wrap::Contract;
 
-/// Validates and compiles. `wasm` is a component, already inspected.
-pub(crate) fn compile(host: &Host, wasm: &[u8]) -> Result<Component, Refusal> {
-    Component::from_binary(&host.engine, wasm).map_err(|error| {
-        let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        Refusal::new(Stage::Compile, "invalid", clean(&text, host.limits.text_bytes))
-            .hint("build it again; threads, 64-bit memories, exceptions and async are not available to policies")
-    })
+/// What came of a module when it was compiled before; none: it was not, or that is not known any more.
+pub(crate) fn known(host: &Host, digest: &str, limits: &Limits) -> Option<Result<Component, Refusal>> {
+    let cache = host.kept()?;
+    cache.load(&host.engine, digest).map(Ok).or_else(|| cache.refusal(digest, limits).map(Err))
+}
+
+/// Compiles a module that was inspected, and remembers what came of it.
+pub(crate) fn compile(
+    host: &Host,
+    bytes: &[u8],
+    inspection: &Inspection,
+    typed: bool,
+    limits: &Limits,
+) -> Result<Component, Refusal> {
+    let compiled = make(host, bytes, inspection, typed, limits);
+    if let (Err(refusal), Some(cache)) = (&compiled, host.kept()) {
+        cache.refuse(&inspection.digest, limits, refusal);
+    }
+    compiled
+}
+
+fn make(
+    host: &Host,
+    bytes: &[u8],
+    inspection: &Inspection,
+    typed: bool,
+    limits: &Limits,
+) -> Result<Component, Refusal> {
+    let digest = &inspection.digest;
+    match &host.compiler {
+        Compiler::InProcess => {
+            let wasm = as_component(&host.contract, bytes, inspection.kind, typed, limits)?;
+            let component = Component::from_binary(&host.engine, &wasm).map_err(|error| invalid(&error, limits))?;
+            if let Some(cache) = host.kept() {
+                let code = component.serialize().map_err(|error| invalid(&error, limits))?;
+                return Ok(cache.keep(&host.engine, digest, &code).unwrap_or(component));
+            }
+            Ok(component)
+        }
+        Compiler::Child(command) => {
+            let code = parent::compile(command, bytes, limits)?;
+            if let Some(component) = host.kept().and_then(|cache| cache.keep(&host.engine, digest, &code)) {
+                return Ok(component);
+            }
+            // The child is this program: a difference is a fault of ours, and no judgement of the module.
+            load_code(&host.engine, &code).map_err(|error| {
+                let message = clean(&format!("the machine code does not load: {error:#}"), limits.text_bytes);
+                Refusal::new(Stage::Compile, "host", message)
+            })
+        }
+    }
+}
+
+/// A component as it is, a core module wrapped.
+pub(crate) fn as_component<'a>(
+    contract: &Contract,
+    bytes: &'a [u8],
+    kind: Kind,
+    typed: bool,
+    limits: &Limits,
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    if kind == Kind::Component {
+        return Ok(bytes.into());
+    }
+    let wrapped = contract.wrap(bytes, typed, limits.text_bytes)?;
+    // The module's own world may import what its sections did not show.
+    inspect(&wrapped, limits)?;
+    Ok(wrapped.into())
+}
+
+fn invalid(error: &wasmtime::Error, limits: &Limits) -> Refusal {
+    let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    Refusal::new(Stage::Compile, "invalid", clean(&text, limits.text_bytes))
+        .hint("build it again; threads, 64-bit memories, exceptions and async are not available to policies")
 }

@@ -12,6 +12,7 @@ use crate::bindings::{ScalingPolicy, ScalingPolicyPre};
 use crate::deadline::{Deadline, Stopped};
 use crate::engine::Host;
 use crate::guest_log::GuestLog;
+use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::text::clean;
 
@@ -40,9 +41,9 @@ impl Guest {
     pub(crate) fn call<R>(
         &self,
         export: &str,
+        limits: &Limits,
         run: impl FnOnce(&ScalingPolicy, &mut Store<CallData>) -> wasmtime::Result<R>,
     ) -> (Result<R, Fault>, Vec<LogLine>) {
-        let limits = &self.host.limits;
         let _in_flight = self.host.ticker.enter();
         let data = CallData {
             log: GuestLog::new(limits.log_lines, limits.text_bytes),
@@ -62,46 +63,44 @@ impl Guest {
             run(&instance, &mut store)
         });
         let data = store.into_data();
-        let result = result.map_err(|error| self.fault(&error, phase, export, &data));
+        let result = result.map_err(|error| fault(&error, phase, export, limits, &data));
         (result, data.log.finish())
-    }
-
-    /// What an error of the engine means, in the words of the contract.
-    fn fault(&self, error: &wasmtime::Error, phase: Phase, export: &str, data: &CallData) -> Fault {
-        let limits = &self.host.limits;
-        let place = match phase {
-            Phase::Instantiate => "its start function",
-            Phase::Export => export,
-        };
-        let (code, message) = if let Some(stopped) = data.deadline.stopped() {
-            match stopped {
-                Stopped::Cpu(budget) => {
-                    ("timeout", format!("{place} used up its {} ms of CPU time: an endless loop?", budget.as_millis()))
-                }
-                Stopped::Wall(wall) => {
-                    ("host", format!("{place} could not finish in {} ms: this machine is overloaded", wall.as_millis()))
-                }
-            }
-        } else if data.memory.refused() {
-            let mib = limits.memory_bytes >> 20;
-            (
-                "memory",
-                format!("{place} asked for more than {mib} MiB of memory and tables, then failed: {}", root(error)),
-            )
-        } else if let Some(trap) = error.downcast_ref::<Trap>() {
-            ("trap", format!("{place} trapped: {}", explain(*trap)))
-        } else if phase == Phase::Instantiate || error.is::<PoolConcurrencyLimitError>() {
-            ("host", format!("no instance could be made: {}", root(error)))
-        } else if root(error).contains("fuel allocated for hostcalls") {
-            let kib = limits.lifted_bytes >> 10;
-            ("bad-answer", format!("{place} handed over more than {kib} KiB in one piece"))
-        } else {
-            ("bad-answer", format!("{place} gave what the contract does not allow: {}", root(error)))
-        };
-        Fault { code: code.into(), message: clean(&message, limits.text_bytes) }
     }
 }
 
+/// What an error of the engine means, in the words of the contract.
+fn fault(error: &wasmtime::Error, phase: Phase, export: &str, limits: &Limits, data: &CallData) -> Fault {
+    let place = match phase {
+        Phase::Instantiate => "its start function",
+        Phase::Export => export,
+    };
+    let (code, message) = if let Some(stopped) = data.deadline.stopped() {
+        match stopped {
+            Stopped::Cpu(budget) => {
+                ("timeout", format!("{place} used up its {} ms of CPU time: an endless loop?", budget.as_millis()))
+            }
+            Stopped::Wall(wall) => {
+                ("host", format!("{place} could not finish in {} ms: this machine is overloaded", wall.as_millis()))
+            }
+        }
+    } else if data.memory.refused() {
+        let most = match limits.memory_bytes {
+            few if few < 1 << 20 => format!("{} KiB", few >> 10),
+            many => format!("{} MiB", many >> 20),
+        };
+        ("memory", format!("{place} asked for more than {most} of memory and tables, then failed: {}", root(error)))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        ("trap", format!("{place} trapped: {}", explain(*trap)))
+    } else if phase == Phase::Instantiate || error.is::<PoolConcurrencyLimitError>() {
+        ("host", format!("no instance could be made: {}", root(error)))
+    } else if root(error).contains("fuel allocated for hostcalls") {
+        let kib = limits.lifted_bytes >> 10;
+        ("bad-answer", format!("{place} handed over more than {kib} KiB in one piece"))
+    } else {
+        ("bad-answer", format!("{place} gave what the contract does not allow: {}", root(error)))
+    };
+    Fault { code: code.into(), message: clean(&message, limits.text_bytes) }
+}
 fn root(error: &wasmtime::Error) -> String {
     error.root_cause().to_string()
 }

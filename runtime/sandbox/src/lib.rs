@@ -2,17 +2,19 @@
 //!
 //! For: turning bytes that somebody dropped into a folder into something that `trimtab-control` can call. Everything a
 //! policy can do to its host is bounded here: time, memory, stack, what it hands back, what it logs. A fresh instance
-//! serves every call, so nothing survives one but the state that the host keeps. Never reads files, spawns tasks or
-//! talks to anything: bytes come in, values go out.
+//! serves every call, so nothing survives one but the state that the host keeps. Bytes come in, values go out: its own
+//! cache is the only folder it reads, and the child that compiles the only process it starts.
 //!
 //! To audit the sandbox, read in this order: `limits.rs` (every number), `engine.rs` (what Wasm features exist),
-//! `inspect.rs` and `wrap.rs` (what is refused before it is compiled), `compile.rs`, `admit.rs` (the stages), `guest.rs`
+//! `inspect.rs` and `wrap.rs` (what is refused before it is compiled), `compile.rs` with `compile/` (the child and its
+//! bounds), `cache.rs` with `cache/` (what is loaded as machine code, and why), `admit.rs` (the stages), `guest.rs`
 //! (one call: store, deadline, instance, export), `deadline.rs`, `ticker.rs`, `memory.rs`, `guest_log.rs` (the bounds
 //! at work), `answer.rs` and `needs.rs` (what is believed of an answer). The rest translates.
 
 mod admit;
 mod answer;
 mod bindings;
+mod cache;
 mod compile;
 mod convert;
 mod deadline;
@@ -34,9 +36,11 @@ mod wrap;
 use std::sync::Arc;
 
 pub use admit::Admitted;
+pub use cache::CacheError;
+pub use compile::compile_child;
 pub use description::Description;
 pub use inspect::{Inspection, Kind, digest_of};
-pub use limits::{Allocator, Limits, SandboxConfig};
+pub use limits::{Allocator, Compiler, Limits, SandboxConfig};
 pub use refusal::{ConfigIssue, Refusal, Stage};
 pub use synthetic::observation as synthetic_observation;
 pub use text::clean;
@@ -67,10 +71,27 @@ impl Sandbox {
         Ok(Sandbox { host: Arc::new(engine::Host::new(config)?) })
     }
 
+    /// Admits a module under the sandbox's own limits: see [`Sandbox::admit_under`].
+    pub fn admit(&self, bytes: &[u8]) -> Result<Admitted, Refusal> {
+        self.admit_under(bytes, &self.host.limits)
+    }
+
     /// Admits a module: inspect, imports, compile, link, `describe`. Takes as long as compiling does, so never call it
     /// where a tick waits. What depends on a configuration is checked on the result.
-    pub fn admit(&self, bytes: &[u8]) -> Result<Admitted, Refusal> {
-        admit::admit(&self.host, bytes)
+    pub fn admit_under(&self, bytes: &[u8], limits: &Arc<Limits>) -> Result<Admitted, Refusal> {
+        let unknown = || Err(Refusal::new(Stage::Compile, "host", "it was not compiled"));
+        admit::admit(&self.host, bytes, limits, true).unwrap_or_else(unknown)
+    }
+
+    /// What comes of a module that need not be compiled: because it was before, or is refused before that. None: it
+    /// must be.
+    pub fn admit_known(&self, bytes: &[u8], limits: &Arc<Limits>) -> Option<Result<Admitted, Refusal>> {
+        admit::admit(&self.host, bytes, limits, false)
+    }
+
+    /// Why machine code is not kept, where it should be.
+    pub fn cache_problem(&self) -> Option<&CacheError> {
+        self.host.cache.as_ref().err()
     }
 
     /// What can be said of a module without compiling it.
@@ -80,15 +101,14 @@ impl Sandbox {
 
     /// A core module as the component that `admit` would make of it; a component as it is. For those who build modules.
     pub fn componentize(&self, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let (inspection, typed) = inspect::inspect(bytes, &self.host.limits)?;
-        match inspection.kind {
-            Kind::Component => Ok(bytes.to_vec()),
-            Kind::Module => self.host.contract.wrap(bytes, typed, self.host.limits.text_bytes),
-        }
+        let limits = &self.host.limits;
+        let (inspection, typed) = inspect::inspect(bytes, limits)?;
+        compile::as_component(&self.host.contract, bytes, inspection.kind, typed, limits)
+            .map(std::borrow::Cow::into_owned)
     }
 
-    /// The limits in force.
-    pub fn limits(&self) -> &Limits {
+    /// The limits of what is given no others.
+    pub fn limits(&self) -> &Arc<Limits> {
         &self.host.limits
     }
 

@@ -3,15 +3,25 @@
 //! For: the defaults of the design, and the record that a caller may change. Never enforced here: each field names the
 //! module that does.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use trimtab_control::time::Span;
 
 /// What one module and one call of it may cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Size of a module file, bytes (`inspect`).
     pub module_bytes: usize,
+    /// CPU time of compiling a module, in a child process (`compile/child`).
+    pub compile_cpu: Duration,
+    /// Address space of that process, bytes (`compile/child`).
+    pub compile_memory: usize,
+    /// Wall time of that process (`compile/parent`).
+    pub compile_wall: Duration,
+    /// Machine code that a module may become, bytes (`compile/parent`).
+    pub code_bytes: usize,
     /// Thread CPU time of one export (`deadline`).
     pub call_cpu: Duration,
     /// Thread CPU time of instantiation, where start functions run (`deadline`).
@@ -50,6 +60,10 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             module_bytes: 64 << 20,
+            compile_cpu: Duration::from_secs(60),
+            compile_memory: 2 << 30,
+            compile_wall: Duration::from_secs(120),
+            code_bytes: 256 << 20,
             call_cpu: Duration::from_millis(50),
             start_cpu: Duration::from_millis(100),
             call_wall: Duration::from_millis(500),
@@ -81,11 +95,26 @@ pub enum Allocator {
     OnDemand,
 }
 
+/// Where modules are compiled.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Compiler {
+    /// In this process, without bounds: for modules that are trusted, and for tests.
+    #[default]
+    InProcess,
+    /// In a child of its own, bounded by [`Limits`]: this program with these arguments, which must end up in
+    /// [`compile_child`](crate::compile_child).
+    Child(Vec<OsString>),
+}
+
 /// What a sandbox is made from.
 #[derive(Debug, Clone, Default)]
 pub struct SandboxConfig {
-    /// The bounds.
+    /// The bounds of modules and calls that are given no others.
     pub limits: Limits,
     /// Where instances live.
     pub allocator: Allocator,
+    /// Where modules are compiled.
+    pub compiler: Compiler,
+    /// Where machine code is kept: a folder that nobody else can write. None: it is not kept.
+    pub cache: Option<PathBuf>,
 }

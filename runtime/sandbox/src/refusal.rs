@@ -5,10 +5,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::text::clean;
 
 /// Where admission stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The file could not be read whole.
@@ -94,5 +96,36 @@ impl Refusal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
+    }
+}
+
+/// The codes with which the compiler refuses a module. One it does not know counts as the first.
+const CODES: [&str; 11] = [
+    "invalid",
+    "incomplete",
+    "not-wasm",
+    "too-large",
+    "foreign-import",
+    "not-a-policy",
+    "too-complex",
+    "compile-cpu",
+    "compile-memory",
+    "compile-size",
+    "host",
+];
+
+impl Refusal {
+    /// Reads what was written as JSON, by a process that may have been led astray. None: it is no refusal.
+    pub(crate) fn read(json: &[u8], max_text: usize) -> Option<Refusal> {
+        #[derive(Deserialize)]
+        struct Written {
+            stage: Stage,
+            code: String,
+            message: String,
+            hint: String,
+        }
+        let Written { stage, code, message, hint } = serde_json::from_slice(json).ok()?;
+        let code = CODES.into_iter().find(|known| *known == code).unwrap_or(CODES[0]);
+        Some(Refusal::new(stage, code, clean(&message, max_text)).hint(clean(&hint, max_text)))
     }
 }

@@ -76,7 +76,7 @@ const LOOP: &str = "(loop $again br $again)";
 /// With so much wall time that a busy machine does not take the blame for a guest.
 fn sandbox(allocator: Allocator) -> Sandbox {
     let limits = Limits { call_wall: Duration::from_mins(1), ..Limits::default() };
-    Sandbox::new(SandboxConfig { limits, allocator }).expect("an engine")
+    Sandbox::new(SandboxConfig { limits, allocator, ..SandboxConfig::default() }).expect("an engine")
 }
 
 /// One sandbox for all tests: what one guest does must not matter to the next.
@@ -141,7 +141,8 @@ fn an_endless_loop_times_out_wherever_it_is() {
 #[test]
 fn a_host_that_is_too_slow_takes_the_blame() {
     let limits = Limits { call_wall: Duration::from_millis(30), call_cpu: Duration::from_mins(1), ..Limits::default() };
-    let slow = Sandbox::new(SandboxConfig { limits, allocator: Allocator::OnDemand }).expect("an engine");
+    let slow = Sandbox::new(SandboxConfig { limits, allocator: Allocator::OnDemand, ..SandboxConfig::default() })
+        .expect("an engine");
     let refused = slow.admit(&Wat { describe: LOOP.into(), ..Wat::default() }.build()).expect_err("a refusal");
     assert_eq!((refused.stage, refused.code), (Stage::Describe, "host"), "{refused}");
 }
@@ -323,7 +324,9 @@ fn broken_files_have_codes_of_their_own() {
         assert!(incomplete > bytes.len() / 10, "{incomplete} of {}", bytes.len());
     }
     let small = Limits { module_bytes: 100, ..Limits::default() };
-    let small = Sandbox::new(SandboxConfig { limits: small, allocator: Allocator::OnDemand }).expect("an engine");
+    let small =
+        Sandbox::new(SandboxConfig { limits: small, allocator: Allocator::OnDemand, ..SandboxConfig::default() })
+            .expect("an engine");
     assert_eq!(small.admit(&Wat::default().build()).expect_err("a refusal").code, "too-large");
 }
 

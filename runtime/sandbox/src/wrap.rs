@@ -11,7 +11,7 @@ use crate::refusal::{Refusal, Stage};
 use crate::text::clean;
 
 /// The text of `wit/policy.wit`, as compiled in.
-const POLICY_WIT: &str = include_str!("../../../wit/policy.wit");
+pub(crate) const POLICY_WIT: &str = include_str!("../../../wit/policy.wit");
 
 /// The parsed contract.
 pub(crate) struct Contract {

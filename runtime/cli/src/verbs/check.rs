@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use trimtab_live::daemon;
 use trimtab_live::manifest;
 use trimtab_live::modules::{Modules, ModulesConfig, State};
 use trimtab_live::stages;
+use trimtab_live::tenants::Tenants;
 use trimtab_sandbox::{Allocator, Sandbox, SandboxConfig};
 
 use crate::bundled;
 use crate::failure::{Problem, Problems, problems, show};
 use crate::output::{Console, OutputArgs};
+use crate::verbs::compile::compiler;
 
 const EXAMPLES: &str = "Examples:
   trimtab check -f chat.yaml
@@ -46,7 +49,7 @@ impl Args {
         let mut found = problems(&loaded.all_problems());
         let good = loaded.documents.iter().filter_map(|document| document.outcome.as_ref().ok());
         let scalers: Vec<_> = good.cloned().collect();
-        let modules = modules(self.policies)?;
+        let modules = modules(self.policies, loaded.tenants())?;
         let snapshot = modules.snapshot();
         for entry in snapshot.entries().filter(|entry| entry.state != State::Ok) {
             found.push(Problem {
@@ -74,13 +77,19 @@ impl Args {
 }
 
 /// The modules as a daemon without memory would see them.
-fn modules(dirs: Vec<PathBuf>) -> anyhow::Result<Modules> {
-    let sandbox = Sandbox::new(SandboxConfig { allocator: Allocator::OnDemand, ..SandboxConfig::default() })?;
+fn modules(dirs: Vec<PathBuf>, tenants: Tenants) -> anyhow::Result<Modules> {
+    let sandbox = Sandbox::new(SandboxConfig {
+        allocator: Allocator::OnDemand,
+        compiler: compiler(),
+        ..SandboxConfig::default()
+    })?;
     let config = ModulesConfig {
         dirs,
         state: None,
         bundled: bundled::POLICIES.to_vec(),
         watch: false,
+        wanted: Vec::new(),
+        tenants: Arc::new(tenants),
         on_event: Box::new(|_| {}),
     };
     Ok(Modules::start(config, sandbox)?)

@@ -18,10 +18,12 @@ use trimtab_engine::load::{Endpoints, LoadOptions, LoadReport, Shape, Snapshot};
 use trimtab_live::admin::{self, AdminOptions};
 use trimtab_live::clock::Clock;
 use trimtab_live::daemon::{self, DaemonConfig};
+use trimtab_sandbox::Allocator;
 
 use crate::args::duration;
 use crate::failure::Failure;
 use crate::output::{Console, seconds};
+use crate::verbs::compile::compiler;
 use crate::{bundled, process};
 use setting::Setting;
 use story::{Story, Totals};
@@ -70,6 +72,8 @@ impl Args {
             policies: vec![setting.policies()],
             state: setting.state(),
             bundled: bundled::POLICIES.to_vec(),
+            allocator: Allocator::default(),
+            compiler: compiler(),
             dry_run: false,
             listen: None,
             clock: clock.clone(),

@@ -21,6 +21,7 @@ use trimtab_sandbox::{Admitted, Allocator, Limits, Refusal, Sandbox, SandboxConf
 use crate::bundled;
 use crate::failure::{Failure, Problem};
 use crate::output::Console;
+use crate::verbs::compile::compiler;
 use crate::verbs::later::Later;
 
 const AFTER_HELP: &str = "\
@@ -128,7 +129,11 @@ fn read(path: &Path) -> anyhow::Result<Found> {
 
 /// A sandbox for a few calls.
 fn sandbox() -> anyhow::Result<Sandbox> {
-    Ok(Sandbox::new(SandboxConfig { allocator: Allocator::OnDemand, ..SandboxConfig::default() })?)
+    Ok(Sandbox::new(SandboxConfig {
+        allocator: Allocator::OnDemand,
+        compiler: compiler(),
+        ..SandboxConfig::default()
+    })?)
 }
 
 /// The stages of admission that depend on the bytes alone.

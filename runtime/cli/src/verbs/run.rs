@@ -10,9 +10,11 @@ use tokio::net::TcpListener;
 use trimtab_live::admin::{self, AdminOptions};
 use trimtab_live::clock::Clock;
 use trimtab_live::daemon::{self, DaemonConfig, StartError};
+use trimtab_sandbox::Allocator;
 
 use crate::failure::{Failure, problems, show};
 use crate::output::{Console, clean};
+use crate::verbs::compile::compiler;
 use crate::{bundled, process};
 
 const EXAMPLES: &str = "Examples:
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Where modules' memory comes from
+    #[arg(long, value_name = "HOW", default_value = "pooling")]
+    allocator: Memory,
     /// Decide, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -60,6 +65,24 @@ pub(crate) struct Args {
     /// How log lines are written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: process::LogFormat,
+}
+
+/// Where the memory of policies comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Memory {
+    /// Reserved once: fastest; takes 1 TiB of address space, not of memory
+    Pooling,
+    /// Mapped for each call: for hosts that limit address space
+    OnDemand,
+}
+
+impl From<Memory> for Allocator {
+    fn from(memory: Memory) -> Allocator {
+        match memory {
+            Memory::Pooling => Allocator::Pooling,
+            Memory::OnDemand => Allocator::OnDemand,
+        }
+    }
 }
 
 impl Args {
@@ -88,6 +111,8 @@ impl Args {
             policies: self.policies,
             state: self.state,
             bundled: bundled::POLICIES.to_vec(),
+            allocator: self.allocator.into(),
+            compiler: compiler(),
             dry_run: self.dry_run,
             listen: Some(self.listen),
             clock: clock.clone(),

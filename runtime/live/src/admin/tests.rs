@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use trimtab_sandbox::{Allocator, Sandbox, SandboxConfig};
+use trimtab_sandbox::{Allocator, Compiler, Sandbox, SandboxConfig};
 
 use super::*;
 use crate::daemon::{DaemonConfig, Running, View, prepare};
@@ -62,6 +62,8 @@ async fn open_with(options: impl FnOnce(&Path) -> AdminOptions) -> Place {
         policies: Vec::new(),
         state: at("state"),
         bundled: vec![("still", STILL_WASM.as_slice())],
+        allocator: Allocator::default(),
+        compiler: Compiler::InProcess,
         dry_run: false,
         listen: None,
         clock: clock.clone(),
@@ -461,8 +463,15 @@ async fn connections_beyond_the_most_wait_for_a_seat() {
 #[tokio::test]
 async fn before_the_first_decision_it_is_not_ready_and_says_why() {
     let sandbox = SandboxConfig { allocator: Allocator::OnDemand, ..SandboxConfig::default() };
-    let modules =
-        ModulesConfig { dirs: Vec::new(), state: None, bundled: Vec::new(), watch: false, on_event: Box::new(|_| {}) };
+    let modules = ModulesConfig {
+        dirs: Vec::new(),
+        state: None,
+        bundled: Vec::new(),
+        watch: false,
+        wanted: Vec::new(),
+        tenants: Arc::default(),
+        on_event: Box::new(|_| {}),
+    };
     let modules = Modules::start(modules, Sandbox::new(sandbox).unwrap()).unwrap();
     let view = View { ticked: false, ..shapes::tests::view() };
     let stray = Problem { hint: "mend it".into(), ..view.problems[0].clone() };

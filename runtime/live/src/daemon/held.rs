@@ -159,6 +159,11 @@ impl Held {
         self.aside(|aside| aside.problems = problems);
     }
 
+    /// Whether these are what is wrong with the newest manifest already.
+    pub(super) fn has_problems(&self, problems: &[Problem]) -> bool {
+        self.aside(|aside| aside.problems == problems)
+    }
+
     /// Why a stage's shadow is not there; empty: it is.
     pub(super) fn set_shadow(&self, stage: &str, problems: Vec<Problem>) {
         self.aside(|aside| aside.shadows.insert(stage.to_owned(), problems));

@@ -12,7 +12,7 @@ use trimtab_control::config::Module;
 use trimtab_control::policy::{Fault, Observation, Policy, Preparation};
 use trimtab_control::time::Time;
 use trimtab_control::{Controller, Slot, Tripped};
-use trimtab_sandbox::{Admitted, Refusal, Stage};
+use trimtab_sandbox::{Admitted, Limits, Refusal, Stage};
 
 use super::held::Held;
 use super::measured::Measured;
@@ -73,9 +73,10 @@ struct Known {
     serving: Option<String>,
 }
 
-/// The candidates of a name and what is wrong with its file.
+/// The candidates of a name, what is wrong with its file, and the tenant's limits.
 #[derive(PartialEq, Eq)]
 struct Signature {
+    limits: Arc<Limits>,
     key: Option<Key>,
     digests: Vec<String>,
     problem: Option<Refusal>,
@@ -85,6 +86,7 @@ impl Signature {
     fn of(wish: &Wish, namespace: &str, snapshot: &Snapshot) -> Signature {
         let entry = snapshot.resolve(namespace, &wish.module.policy);
         Signature {
+            limits: Arc::clone(snapshot.limits(namespace)),
             key: entry.map(|entry| entry.key.clone()),
             digests: entry.into_iter().flat_map(|e| &e.candidates).map(|c| c.digest().to_owned()).collect(),
             problem: entry.and_then(|entry| entry.problem.clone()),
@@ -159,7 +161,7 @@ impl Steward {
             let problems: Vec<Problem> = fits.iter().flat_map(|fit| fit.problems(&scaler)).collect();
             if problems.is_empty() {
                 self.adopt(scaler, &snapshot, &fits).await;
-            } else if self.held.seat.view.load().problems != problems {
+            } else if !self.held.has_problems(&problems) {
                 for problem in &problems {
                     tracing::warn!(workload = %self.held.id, "the manifest in force stays: {problem}");
                 }
@@ -357,7 +359,7 @@ impl Steward {
 
     fn measured(&self, admitted: Admitted, policy: &str) -> Arc<dyn Policy> {
         let (metrics, tenant) = (Arc::clone(&self.held.metrics), self.held.id.namespace.clone());
-        Arc::new(Measured { admitted, metrics, tenant, policy: policy.to_owned() })
+        Arc::new(Measured { admitted, shared: Arc::clone(&self.shared), metrics, tenant, policy: policy.to_owned() })
     }
 }
 

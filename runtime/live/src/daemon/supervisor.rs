@@ -194,6 +194,7 @@ impl Supervisor {
         // It cannot be lost but when the runtime goes down.
         let Ok(loaded) = tokio::task::spawn_blocking(move || manifest::load(&paths)).await else { return };
         let changes = self.standing.refresh(loaded);
+        self.shared.modules.set_tenants(Arc::new(self.standing.tenants()));
         for id in &changes.ended {
             self.end(id).await;
         }
@@ -233,7 +234,14 @@ impl Supervisor {
             self.admit(&scaler, &fits);
             return;
         }
-        for problem in &problems {
+        self.await_modules(scaler, problems);
+    }
+
+    /// A workload that starts when its modules fit.
+    pub(super) fn await_modules(&mut self, scaler: Arc<Scaler>, problems: Vec<Problem>) {
+        let id = scaler.config.id.clone();
+        let before = self.waiting.get(&id).map_or(&[][..], |(_, before)| before);
+        for problem in problems.iter().filter(|problem| !before.contains(problem)) {
             tracing::warn!(workload = %id, "not started yet: {problem}");
         }
         self.waiting.insert(id, (scaler, problems));

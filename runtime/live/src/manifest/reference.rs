@@ -7,16 +7,19 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::field::{Need, Object, Shape};
-use super::written::Document;
+use super::written::{Document, TenantDocument};
 
 /// JSON Schema (2020-12) of one manifest document.
 pub fn schema() -> Value {
-    let mut schema = object_schema(Document::OBJECT);
-    if let Value::Object(root) = &mut schema {
-        root.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
-        root.insert("title".into(), json!("Trimtab manifest"));
-    }
-    schema
+    // By its kind, so that an editor shows the fields and mistakes of that one alone.
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Trimtab manifest",
+        "type": "object",
+        "if": { "properties": { "kind": { "const": "Tenant" } }, "required": ["kind"] },
+        "then": object_schema(TenantDocument::OBJECT),
+        "else": object_schema(Document::OBJECT),
+    })
 }
 
 fn shape_schema(shape: &Shape) -> Value {
@@ -66,6 +69,7 @@ pub fn reference() -> String {
     let mut page = String::from(INTRODUCTION);
     let mut done: Vec<&str> = Vec::new();
     describe(Document::OBJECT, &mut done, &mut page);
+    describe(TenantDocument::OBJECT, &mut done, &mut page);
     page
 }
 

@@ -5,7 +5,6 @@
 
 use serde_json::json;
 use trimtab_control::config::Step;
-use trimtab_control::time::Span;
 
 use super::field::{Shape, Written, listed, nearest_hint};
 use super::problem::{Report, quoted};
@@ -137,105 +136,6 @@ impl Written for Signal {
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '.' | '-'));
             if good { Ok(Signal(text.to_owned())) } else { Err(format!("{} is not a signal's name", quoted(text))) }
         })
-    }
-}
-
-/// A duration between two bounds, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Lasting<const MIN_S: u64, const MAX_S: u64>(pub(super) Span);
-
-impl<const MIN_S: u64, const MAX_S: u64> Written for Lasting<MIN_S, MAX_S> {
-    fn shape() -> Shape {
-        let range = format!("duration, {} to {}", Span::seconds(MIN_S), Span::seconds(MAX_S));
-        Shape::Leaf(
-            range,
-            json!({ "type": "string", "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", "minLength": 2 }),
-        )
-    }
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        let hint = "whole numbers with units: `250ms`, `15s`, `5m`, `1h` or `1h30m`";
-        let span = scalar(node, report, "a duration", hint, |text| {
-            if !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit()) {
-                return Err(format!("{} has no unit", quoted(text)));
-            }
-            duration(text).ok_or_else(|| format!("{} is not a duration", quoted(text)))
-        })?;
-        let (min, max) = (Span::seconds(MIN_S), Span::seconds(MAX_S));
-        if span < min || span > max {
-            report.field(node.spot, format!("{span} is out of range"), format!("from {min} to {max}"));
-            return None;
-        }
-        Some(Lasting(span))
-    }
-}
-
-/// Whole numbers with units, the greatest unit first.
-fn duration(text: &str) -> Option<Span> {
-    let mut total: u64 = 0;
-    let mut rest = text;
-    let mut last = u64::MAX;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let unit = match &rest[..letters] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        if unit >= last {
-            return None;
-        }
-        last = unit;
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[letters..];
-    }
-    (last != u64::MAX).then_some(Span(total))
-}
-
-/// Bytes, between two bounds in MiB.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Size<const MIN_MIB: u64, const MAX_MIB: u64>(pub(super) u64);
-
-impl<const MIN_MIB: u64, const MAX_MIB: u64> Written for Size<MIN_MIB, MAX_MIB> {
-    fn shape() -> Shape {
-        let range = format!("size, {} to {}", binary(MIN_MIB << 20), binary(MAX_MIB << 20));
-        Shape::Leaf(range, json!({ "type": "string", "pattern": "^[0-9]+(KiB|MiB|GiB)$" }))
-    }
-
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        let hint = "a whole number with a unit: `512KiB`, `64MiB` or `2GiB`";
-        let bytes = scalar(node, report, "a size", hint, |text| {
-            let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-            let shift = match &text[digits..] {
-                "KiB" => 10,
-                "MiB" => 20,
-                "GiB" => 30,
-                "" if digits > 0 => return Err(format!("{} has no unit", quoted(text))),
-                _ => return Err(format!("{} is not a size", quoted(text))),
-            };
-            let number = text[..digits].parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
-            number.ok_or_else(|| format!("{} is not a size", quoted(text)))
-        })?;
-        if bytes < MIN_MIB << 20 || bytes > MAX_MIB << 20 {
-            let range = format!("from {} to {}", binary(MIN_MIB << 20), binary(MAX_MIB << 20));
-            report.field(node.spot, format!("{} is out of range", binary(bytes)), range);
-            return None;
-        }
-        Some(Size(bytes))
-    }
-}
-
-/// With the largest unit that loses nothing.
-fn binary(bytes: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match units.into_iter().find(|(shift, _)| bytes >= 1 << shift && bytes.trailing_zeros() >= *shift) {
-        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
-        None => format!("{bytes}B"),
     }
 }
 

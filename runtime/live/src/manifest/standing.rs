@@ -8,13 +8,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use trimtab_control::config::WorkloadId;
+use trimtab_sandbox::Limits;
 
 use super::{Loaded, Problem, Scaler};
+use crate::tenants::Tenants;
 
 /// The documents in force.
 #[derive(Debug, Default)]
 pub struct Standing {
     held: BTreeMap<WorkloadId, Held>,
+    tenants: BTreeMap<String, (PathBuf, Arc<Limits>)>,
 }
 
 #[derive(Debug)]
@@ -47,10 +50,16 @@ impl Standing {
         self.held.values().map(|held| &held.scaler)
     }
 
+    /// What each tenant may use.
+    pub fn tenants(&self) -> Tenants {
+        Tenants::new(self.tenants.iter().map(|(name, (_, limits))| (name.clone(), Arc::clone(limits))).collect())
+    }
+
     /// Takes over what is good of a reload.
     pub fn refresh(&mut self, loaded: Loaded) -> Changes {
         let mut changes = Changes { problems: loaded.problems(&self.owners()), ..Changes::default() };
         let owners = loaded.owners(&self.owners());
+        self.refresh_tenants(&loaded);
         let mut seen = BTreeSet::new();
         for document in loaded.documents {
             let Some(id) = document.id else { continue };
@@ -76,6 +85,19 @@ impl Standing {
             stays
         });
         changes
+    }
+
+    /// One that is wrong stays as it was; one that was taken away has the defaults again.
+    fn refresh_tenants(&mut self, loaded: &Loaded) {
+        let mut seen = BTreeSet::new();
+        for document in &loaded.tenants {
+            let Some(name) = document.name.as_ref().filter(|name| seen.insert((*name).clone())) else { continue };
+            if let Ok(limits) = &document.outcome {
+                self.tenants.insert(name.clone(), (document.file.clone(), Arc::clone(limits)));
+            }
+        }
+        let unclear = |file: &PathBuf| loaded.unclear.iter().any(|path| file.starts_with(path));
+        self.tenants.retain(|name, (file, _)| seen.contains(name) || unclear(file));
     }
 
     fn owners(&self) -> BTreeMap<WorkloadId, PathBuf> {

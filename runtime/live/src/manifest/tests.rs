@@ -175,6 +175,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "header-reserved",
     "signal-impossible",
     "same-workload-twice",
+    "tenant-twice",
     "control-characters",
 ];
 

@@ -5,6 +5,7 @@
 
 mod metric;
 mod pool;
+mod tenant;
 
 use serde_json::json;
 use trimtab_control::config::Step;
@@ -13,11 +14,13 @@ use super::collection::{Map, Some1, unique};
 use super::field::{At, Shape, Written, words, written};
 use super::json::Config;
 use super::problem::{Report, Spot};
-use super::scalar::{Digest, Lasting, Limit, Name, Share, Size, Text, Zone};
+use super::quantity::{Lasting, Size};
+use super::scalar::{Digest, Limit, Name, Share, Text, Zone};
 use super::tree::{Node, Value};
 
 pub(super) use metric::{Across, Auth, Engine, Metric, Scheme, Tls, Within};
 pub(super) use pool::{Pool, Process, Wake};
+pub(super) use tenant::{Limits, TenantDocument};
 
 const DAY: u64 = 86_400;
 
@@ -35,7 +38,7 @@ words! {
         /// A workload and how it is scaled.
         InferenceScaler = "InferenceScaler",
     }
-    later { "Tenant", "GpuPool" }
+    later { "GpuPool" }
 }
 
 written! {
@@ -102,7 +105,7 @@ written! {
     /// A record of everything that led to decisions, below the state directory.
     struct Journal as "spec.journal" {
         /// Bytes of it and no more: the oldest go.
-        max_size: Size<1, 1_048_576> = "maxSize" required;
+        max_size: Size<{ 1 << 20 }, { 1 << 40 }> = "maxSize" required;
     }
 }
 

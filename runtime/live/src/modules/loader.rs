@@ -3,41 +3,43 @@
 //! For: the one owner of all that is known of the modules; everything else sees snapshots. A good version is replaced
 //! by a better one only, and removed by `forget` only. Never runs on a tick's thread.
 
+mod keeping;
+
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use trimtab_sandbox::{Admitted, Refusal, Sandbox, Stage, digest_of};
+use trimtab_sandbox::{Admitted, Limits, Refusal, Stage, digest_of};
 
+use super::admissions::{Done, Job};
 use super::file::{self, Stamp};
-use super::kept::{Kept, KeptName, KeptVersion};
+use super::foundry::Foundry;
+use super::kept::{Kept, KeptName};
 use super::scan::{Found, scan};
 use super::standing::{Name, Seen, Version, entry};
-use super::{Candidate, Entry, Key, ModuleEvent, ModulesConfig, Request, Snapshot};
+use super::{COMPILING, Entry, Key, ModuleEvent, ModulesConfig, Request, Snapshot};
+use crate::tenants::Tenants;
 
-/// Digests remembered as failed.
-const FAILED: usize = 1024;
 /// How often, and after what, files that are being written are looked at again at the start.
 const FIRST_LOOKS: usize = 10;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// A start waits so long for modules that workloads need and that are compiled for the first time.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 /// A file that changed so shortly before it was read is read again: its stamp may not show the next change.
 const FRESH: Duration = Duration::from_secs(2);
 
 pub(super) struct Loader {
     config: ModulesConfig,
-    sandbox: Sandbox,
+    foundry: Foundry,
     kept: Kept,
-    bundled: BTreeMap<&'static str, Candidate>,
     names: BTreeMap<Key, Name>,
-    failed: BTreeMap<String, Refusal>,
     /// Kept, and not good now.
     unrestored: Vec<KeptName>,
-    /// Admitted before it was known whether they are what is meant to lie there.
-    ahead: Vec<Admitted>,
+    tenants: Arc<Tenants>,
     dirty: bool,
     current: Arc<ArcSwap<Snapshot>>,
     revision: watch::Sender<u64>,
@@ -47,22 +49,20 @@ pub(super) struct Loader {
 impl Loader {
     pub(super) fn new(
         config: ModulesConfig,
-        sandbox: Sandbox,
+        foundry: Foundry,
         current: Arc<ArcSwap<Snapshot>>,
         revision: watch::Sender<u64>,
         stop: Arc<AtomicBool>,
     ) -> Self {
         let kept = Kept::new(config.state.as_deref());
-        let bundled = config.bundled.iter().map(|(name, bytes)| (*name, Candidate::bundled(bytes, &sandbox))).collect();
+        let tenants = Arc::clone(&config.tenants);
         Loader {
             config,
-            sandbox,
+            foundry,
             kept,
-            bundled,
             names: BTreeMap::new(),
-            failed: BTreeMap::new(),
             unrestored: Vec::new(),
-            ahead: Vec::new(),
+            tenants,
             dirty: true,
             current,
             revision,
@@ -70,8 +70,9 @@ impl Loader {
         }
     }
 
-    /// What was kept, then what lies in the directories.
-    pub(super) fn load_first(&mut self) {
+    /// What was kept, then what lies in the directories. Waits for new modules to be compiled: where nobody watches, for
+    /// all of them; else for those that workloads need, and not for long.
+    pub(super) fn load_first(&mut self, inbox: &Receiver<Request>) {
         match self.kept.load() {
             Ok(names) => names.into_iter().for_each(|name| self.restore(&name)),
             Err(error) => {
@@ -88,26 +89,26 @@ impl Loader {
             std::thread::sleep(FIRST_WAIT);
             self.reconcile();
         }
-    }
-
-    fn restore(&mut self, name: &KeptName) {
-        let key = name.key();
-        for version in &name.versions {
-            let restored = self.kept.bytes(&version.digest).map_err(|error| error.to_string());
-            let restored =
-                restored.and_then(|b| self.admit(&b, &version.digest).map_err(|refusal| refusal.to_string()));
-            match restored {
-                Ok(admitted) => {
-                    let versions = &mut self.names.entry(key.clone()).or_default().versions;
-                    versions.push(Version { admitted, root: version.root.clone() });
-                }
-                Err(message) => {
-                    self.tell(&key, "keep", "unreadable", &version.digest, message);
-                    // Perhaps another start can: it stays kept.
-                    self.unrestored.push(KeptName { versions: vec![version.clone()], ..name.clone() });
-                }
+        let latest = Instant::now() + START_PATIENCE;
+        while self.is_awaited() {
+            let left = latest.saturating_duration_since(Instant::now());
+            let wait = if self.config.watch { left } else { Duration::MAX };
+            match inbox.recv_timeout(wait) {
+                Ok(request) => self.serve(request),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
+    }
+
+    /// Whether something is being compiled that the start is for.
+    fn is_awaited(&self) -> bool {
+        if !self.config.watch {
+            return !self.foundry.is_idle();
+        }
+        self.config.wanted.iter().any(|(namespace, policy)| {
+            let keys = [Some(namespace.clone()), None].map(|tenant| Key { tenant, name: policy.clone() });
+            keys.iter().filter_map(|key| self.names.get(key)).any(|name| name.pending.is_some())
+        })
     }
 
     /// Compares everything with the directories, and publishes what changed.
@@ -123,7 +124,7 @@ impl Loader {
         for key in gone {
             self.missing(&key);
         }
-        self.ahead.clear();
+        self.foundry.settle();
         self.publish();
     }
 
@@ -140,11 +141,13 @@ impl Loader {
             if self.stopping() {
                 return;
             }
-            let root = &self.config.dirs[found.root];
-            if let Ok(contents) = file::read(root, &found.path, self.sandbox.limits().module_bytes)
-                && let Ok(admitted) = self.admit(&contents.bytes, &digest_of(&contents.bytes))
-            {
-                self.ahead.push(admitted);
+            let limits = self.limits(&key);
+            if let Ok(contents) = file::read(&self.config.dirs[found.root], &found.path, limits.module_bytes) {
+                let digest = digest_of(&contents.bytes);
+                match self.known(&contents.bytes, &digest, &limits) {
+                    Some(result) => self.foundry.hold(result),
+                    None => self.compile(&key, &found, digest, limits),
+                }
             }
         }
     }
@@ -163,6 +166,8 @@ impl Loader {
             }
             Request::Verdict { key, workload, digest, refused } => self.verdict(&key, workload, digest, refused),
             Request::Withdraw { workload } => self.withdraw(&workload),
+            Request::Tenants(tenants) => self.take_tenants(tenants),
+            Request::Admitted(done) => self.admitted(done),
             Request::Hint | Request::Stop => {}
         }
     }
@@ -189,95 +194,127 @@ impl Loader {
         if name.seen.as_ref().is_some_and(|seen| seen.is(found, stamp) && !due(seen)) {
             return;
         }
-        let read = file::read(&self.config.dirs[found.root], &found.path, self.sandbox.limits().module_bytes)
+        let limits = self.limits(key);
+        let read = file::read(&self.config.dirs[found.root], &found.path, limits.module_bytes)
             .and_then(file::Contents::settled);
         let again = read.as_ref().map_or(Some(Instant::now()), |_| stamp_is_fresh(&found.path));
+        let stamp = read.as_ref().map_or(stamp, |contents| Some(contents.stamp));
+        let name = self.names.entry(key.clone()).or_default();
+        name.seen = Some(Seen { found: found.clone(), stamp, again });
+        name.pending = None;
         let (digest, result) = match read {
             Ok(contents) => {
                 let digest = digest_of(&contents.bytes);
-                (digest.clone(), self.good(key, found, &contents.bytes, &digest, contents.stamp, again))
+                let Some(result) = self.known(&contents.bytes, &digest, &limits) else {
+                    return self.await_compile(key, found, digest, limits);
+                };
+                (digest, result)
             }
-            Err(refusal) => {
-                self.names.entry(key.clone()).or_default().seen = Some(Seen { found: found.clone(), stamp, again });
-                (String::new(), Err(refusal))
-            }
+            Err(refusal) => (String::new(), Err(refusal)),
         };
+        self.conclude(key, found, &digest, result);
+    }
+
+    /// What came of the file that wins a name.
+    fn conclude(&mut self, key: &Key, found: &Found, digest: &str, result: Result<Admitted, Refusal>) {
         let path = found.path.display().to_string();
         match result {
-            Ok(()) => {
+            Ok(admitted) => {
+                self.take(key, found, admitted);
                 self.set_problem(key, None);
-                self.tell(key, "done", "ok", &digest, format!("{path} serves"));
+                self.tell(key, "done", "ok", digest, format!("{path} serves"));
             }
             Err(refusal) => {
                 // A file that is being written is no news yet.
                 if refusal.code != "changing" {
-                    self.tell(key, refusal.stage.as_str(), refusal.code, &digest, format!("{path}: {refusal}"));
+                    self.tell(key, refusal.stage.as_str(), refusal.code, digest, format!("{path}: {refusal}"));
                 }
                 self.set_problem(key, Some(Refusal { message: format!("{path}: {}", refusal.message), ..refusal }));
             }
         }
     }
 
-    /// Makes complete bytes the newest version, if they are good.
-    fn good(
-        &mut self,
-        key: &Key,
-        found: &Found,
-        bytes: &[u8],
-        digest: &str,
-        stamp: Stamp,
-        again: Option<Instant>,
-    ) -> Result<(), Refusal> {
-        let newest = self.names.get(key).and_then(|name| name.versions.first());
-        let known = newest.is_some_and(|version| version.admitted.digest() == digest);
-        let admitted = if known { None } else { Some(self.admit(bytes, digest)) };
+    /// Makes a good module the newest version.
+    fn take(&mut self, key: &Key, found: &Found, admitted: Admitted) {
         let root = self.config.dirs[found.root].clone();
         let name = self.names.entry(key.clone()).or_default();
-        name.seen = Some(Seen { found: found.clone(), stamp: Some(stamp), again });
-        if let Some(admitted) = admitted.transpose()? {
-            name.versions.retain(|version| version.admitted.digest() != digest);
-            name.versions.insert(0, Version { admitted, root });
-            name.prune();
-            self.dirty = true;
-            self.keep(key);
-        } else if let Some(version) = name.versions.first_mut()
-            && version.root != root
-        {
-            version.root = root;
-            self.keep(key);
+        match name.versions.first_mut() {
+            Some(newest) if newest.admitted.digest() == admitted.digest() => {
+                if newest.root == root {
+                    return;
+                }
+                newest.root = root;
+            }
+            _ => {
+                name.versions.retain(|version| version.admitted.digest() != admitted.digest());
+                name.versions.insert(0, Version { admitted, root });
+                name.prune();
+                self.dirty = true;
+            }
         }
-        Ok(())
+        self.keep(key);
     }
 
-    /// Admits bytes once: what is loaded under another name, or failed before, is not compiled again.
-    fn admit(&mut self, bytes: &[u8], digest: &str) -> Result<Admitted, Refusal> {
-        if let Some(refusal) = self.failed.get(digest) {
-            return Err(refusal.clone());
+    /// A module that nobody knows yet: until it is compiled, what serves serves on.
+    fn await_compile(&mut self, key: &Key, found: &Found, digest: String, limits: Arc<Limits>) {
+        let name = self.names.entry(key.clone()).or_default();
+        name.pending = Some(digest.clone());
+        if name.versions.is_empty() && name.problem.is_none() {
+            let message = format!("{} is being compiled", found.path.display());
+            self.set_problem(key, Some(Refusal::new(Stage::Compile, COMPILING, message).hint("wait")));
         }
-        if let Some(bundled) = self.bundled.values().find(|candidate| candidate.digest() == digest) {
-            return bundled.admitted().cloned();
-        }
+        self.compile(key, found, digest, limits);
+    }
+
+    fn compile(&mut self, key: &Key, found: &Found, digest: String, limits: Arc<Limits>) {
+        let (tenant, root) = (key.tenant.clone(), self.config.dirs[found.root].clone());
+        self.foundry.submit(Job { tenant, digest, found: found.clone(), root, limits });
+    }
+
+    /// What comes of bytes that need not be compiled.
+    fn known(&mut self, bytes: &[u8], digest: &str, limits: &Arc<Limits>) -> Option<Result<Admitted, Refusal>> {
         let versions = self.names.values().flat_map(|name| &name.versions).map(|version| &version.admitted);
-        if let Some(loaded) = versions.chain(&self.ahead).find(|admitted| admitted.digest() == digest) {
-            return Ok(loaded.clone());
-        }
-        let result = catch_unwind(AssertUnwindSafe(|| self.sandbox.admit(bytes)))
-            .unwrap_or_else(|_| Err(Refusal::new(Stage::Compile, "host", "the compiler failed on it")));
-        if let Err(refusal) = &result
-            && refusal.code != "host"
-        {
-            if self.failed.len() >= FAILED {
-                self.failed.clear();
+        self.foundry.known(bytes, digest, limits, versions)
+    }
+
+    /// A module was compiled, or refused.
+    fn admitted(&mut self, done: Done) {
+        self.foundry.finished(&done);
+        let Done { tenant, digest, result, .. } = done;
+        let awaits = |(key, name): &(&Key, &Name)| key.tenant == tenant && name.pending.as_ref() == Some(&digest);
+        let waiting: Vec<Key> = self.names.iter().filter(awaits).map(|(key, _)| key.clone()).collect();
+        for key in waiting {
+            let Some(name) = self.names.get_mut(&key) else { continue };
+            name.pending = None;
+            match (&result, name.seen.as_ref().map(|seen| seen.found.clone())) {
+                (Some(result), Some(found)) => self.conclude(&key, &found, &digest, result.clone()),
+                // Other bytes lie there by now, and are looked at by and by.
+                _ => name.seen = None,
             }
-            self.failed.insert(digest.to_owned(), refusal.clone());
         }
-        result
+        self.foundry.settle();
+        self.publish();
+    }
+
+    fn limits(&self, key: &Key) -> Arc<Limits> {
+        Arc::clone(self.tenants.limits(key.tenant.as_deref()))
+    }
+
+    /// Other limits: what was refused within those of before is looked at again.
+    fn take_tenants(&mut self, tenants: Arc<Tenants>) {
+        if self.tenants == tenants {
+            return;
+        }
+        self.tenants = tenants;
+        self.dirty = true;
+        self.names.values_mut().filter(|name| name.problem.is_some()).for_each(|name| name.seen = None);
+        self.reconcile();
     }
 
     /// No file of a name is left, where it was.
     fn missing(&mut self, key: &Key) {
         let Some(name) = self.names.get_mut(key) else { return };
-        name.seen = None;
+        (name.seen, name.pending) = (None, None);
         if name.versions.is_empty() {
             self.names.remove(key);
             self.dirty = true;
@@ -297,22 +334,6 @@ impl Loader {
         }
     }
 
-    fn forget(&mut self, name: &str, tenant: Option<&str>) -> bool {
-        let matches = |key: &Key| key.name == name && (tenant.is_none() || key.tenant.as_deref() == tenant);
-        let forgotten: Vec<Key> = self.names.keys().filter(|key| matches(key)).cloned().collect();
-        // What workloads made of versions that come back is not told again.
-        self.names.iter_mut().filter(|(key, _)| matches(key)).for_each(|(_, name)| name.forget());
-        self.unrestored.retain(|kept| !matches(&kept.key()));
-        self.failed.clear();
-        for key in &forgotten {
-            self.tell(key, "forget", "ok", "", "forgotten".to_owned());
-            self.keep(key);
-        }
-        self.dirty = true;
-        self.reconcile();
-        !forgotten.is_empty()
-    }
-
     fn verdict(&mut self, key: &Key, workload: String, digest: String, refused: Option<String>) {
         let Some(name) = self.names.get_mut(key) else { return };
         let verdict = name.verdicts.entry(workload).or_default();
@@ -327,31 +348,6 @@ impl Loader {
             self.dirty |= name.verdicts.remove(workload).is_some();
         }
         self.publish();
-    }
-
-    /// Writes the last good versions down; a failure is told, and changes nothing that serves.
-    fn keep(&mut self, key: &Key) {
-        let names: Vec<KeptName> = self
-            .names
-            .iter()
-            .filter(|(_, name)| !name.versions.is_empty())
-            .map(|(key, name)| KeptName {
-                tenant: key.tenant.clone(),
-                name: key.name.clone(),
-                versions: name
-                    .versions
-                    .iter()
-                    .map(|v| KeptVersion { digest: v.admitted.digest().to_owned(), root: v.root.clone() })
-                    .collect(),
-            })
-            .chain(self.unrestored.iter().cloned())
-            .collect();
-        let versions = || self.names.values().flat_map(|name| &name.versions);
-        let bytes_of =
-            |digest: &str| versions().find(|v| v.admitted.digest() == digest).map(|v| v.admitted.bytes().to_vec());
-        if let Err(error) = self.kept.save(&names, bytes_of) {
-            self.tell(key, "keep", "unwritable", "", format!("the last good version cannot be kept: {error}"));
-        }
     }
 
     /// One event, unless it is the last one again. Events without a name's record are always told.
@@ -373,7 +369,7 @@ impl Loader {
         }
         let revision = *self.revision.borrow() + 1;
         let mut entries = BTreeMap::new();
-        for (name, candidate) in &self.bundled {
+        for (name, candidate) in self.foundry.bundled() {
             let key = Key { tenant: None, name: (*name).to_owned() };
             entries.insert(key.clone(), entry(&key, &Name::default(), vec![candidate.clone()]));
         }
@@ -383,7 +379,7 @@ impl Loader {
             let shadowed = entries.get(&all).map_or_else(Vec::new, |entry: &Entry| entry.candidates.clone());
             entries.insert(key.clone(), entry(key, name, shadowed));
         }
-        self.current.store(Arc::new(Snapshot { revision, entries }));
+        self.current.store(Arc::new(Snapshot { revision, entries, tenants: Arc::clone(&self.tenants) }));
         self.revision.send_replace(revision);
     }
 }

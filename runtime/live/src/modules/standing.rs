@@ -45,6 +45,8 @@ pub(super) struct Name {
     /// Newest first.
     pub(super) versions: Vec<Version>,
     pub(super) seen: Option<Seen>,
+    /// The digest of what lies there, while it is being compiled.
+    pub(super) pending: Option<String>,
     /// Why what lies there is not what serves.
     pub(super) problem: Option<Refusal>,
     /// The last event, so that the same is not told twice.

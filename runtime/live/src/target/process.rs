@@ -33,6 +33,8 @@ mod spawn;
 #[cfg(test)]
 mod tests;
 
+pub use session::keep_files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -93,10 +95,9 @@ struct Handle {
 }
 
 impl Processes {
-    /// For one state directory; once per process. Marks files that this process was born with as not for its children.
+    /// For one state directory; once per process.
     #[must_use]
     pub fn open(store: &Store, client: &Client, clock: &Clock) -> Processes {
-        session::keep_files();
         let ports = Arc::new(Ports::default());
         for (_, kept) in store.records::<Kept>(Record::Replica, "") {
             // Also those of pools that nobody looks after: their replicas run.

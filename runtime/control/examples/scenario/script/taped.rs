@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use trimtab_control::Controller;
+use trimtab_control::journal::is_of_the_machine;
 use trimtab_control::journal::replay::Replay;
 use trimtab_control::policy::{Call, Observation, Policy};
 
@@ -40,9 +41,7 @@ impl Policy for Heard {
     fn decide(&self, config: &str, observation: &Observation, state: &[u8]) -> Call {
         let call = self.0.decide(config, observation, state);
         // Replay answers these as they were, and does not call.
-        let of_the_machine =
-            call.answer.as_ref().is_err_and(|f| ["timeout", "memory", "trap", "host"].contains(&f.code.as_str()));
-        if !of_the_machine {
+        if !call.answer.as_ref().is_err_and(is_of_the_machine) {
             self.1.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
         }
         call

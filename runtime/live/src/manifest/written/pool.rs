@@ -10,7 +10,8 @@ use crate::manifest::address::{Call, Ports, Url, UrlPath};
 use crate::manifest::collection::{Map, Some1};
 use crate::manifest::field::{At, written};
 use crate::manifest::problem::{Report, Spot};
-use crate::manifest::scalar::{Count, Lasting, Name, Number, Price, Signal, Text, True};
+use crate::manifest::quantity::Lasting;
+use crate::manifest::scalar::{Count, Name, Number, Price, Signal, Text, True};
 
 /// Replicas a pool may have.
 const MOST: u32 = 10_000;

@@ -20,7 +20,7 @@ pub(super) fn own(command: &mut Command) {
 
 /// Marks every file that this process was born with, beyond the standard three, as not for its children. What is opened
 /// later by the standard library and our libraries is marked from the start.
-pub(super) fn keep_files() {
+pub fn keep_files() {
     let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
     for number in open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
         if number <= 2 {

@@ -630,6 +630,12 @@ async fn stopping_leaves_nothing_behind() {
     host.processes.stop_all().await;
 }
 
+/// Kills a process, and waits until it is dead: a signal takes its time on a busy machine.
 fn kill(pid: i32) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let latest = std::time::Instant::now() + Duration::from_secs(10);
+    while host::marks(pid).is_some() {
+        assert!(std::time::Instant::now() < latest, "{pid} does not die");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
