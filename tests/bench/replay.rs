@@ -34,7 +34,7 @@ const POLICIES: [&str; 2] = ["concurrency", "queue-depth"];
 
 pub(crate) fn run(count: usize) {
     let state = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let sandbox = Sandbox::new(SandboxConfig { limits: Rerun::limits(), ..SandboxConfig::default() }).unwrap();
     let modules = POLICIES.map(|name| sandbox.admit(&shipped(name)).unwrap());
     let begun = Instant::now();
     {
@@ -52,7 +52,7 @@ pub(crate) fn run(count: usize) {
     let (mut ticks, mut bytes, mut different, mut flaws, mut changes) = (0, 0, 0, 0, 0_u64);
     let begun = Instant::now();
     for workload in workloads(state.path()).unwrap() {
-        let mut count = |tick: &Tick| {
+        let mut count = |tick: &Tick<'_>| {
             changes += u64::from(tick.decision.changes());
         };
         let report = rerun.run(&workload, Period::ALL, &Instead::default(), &mut count);

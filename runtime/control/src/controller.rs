@@ -15,6 +15,7 @@ mod snapshot;
 mod sources;
 mod view;
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,9 +24,9 @@ use crate::command::Command;
 use crate::config::{Module, WorkloadConfig};
 use crate::decision::{Decision, Grant, Input, PoolWant, Rule, StageRecord, Step, Wants};
 use crate::guardrails::{self, Counts, Passage};
-use crate::journal::{Fallen, Made, Tape, hash_commits, is_of_the_machine};
+use crate::journal::{Fallen, Made, Tape, hash_commits};
 use crate::pipeline::{self, Chain, Commit};
-use crate::policy::{Call, Fault, MetricNeed, Observation, Target, Tier};
+use crate::policy::{Fault, MetricNeed, Observation, Target, Tier};
 use crate::sample::Intake;
 use crate::saved::{Saved, SavedFacts};
 use crate::series::Windows;
@@ -234,12 +235,16 @@ impl Controller {
             |needs: &[MetricNeed], together: &[Vec<usize>]| self.windows.answer(needs, together, least, limits, now);
         let answered = answer(&asked.needs, &asked.observations());
         let beside = answer(&asked.shadow_needs, &asked.shadow_observations());
-        let scene = self.scene(now);
+        let scene = RefCell::new(Some(self.scene(now)));
+        let left = Cell::new(asked.modules());
         let look = |index: usize, slot: Slot| {
             let answered = if slot == Slot::Shadow { &beside } else { &answered };
             let series =
                 asked.places(index, slot).iter().flat_map(|need| answered[*need].iter().map(|a| a.series.clone()));
-            Observation { series: series.collect(), ..scene.clone() }
+            left.set(left.get().saturating_sub(1));
+            // The last that looks need leave nothing for another.
+            let scene = if left.get() == 0 { scene.take() } else { scene.borrow().clone() };
+            Observation { series: series.collect(), ..scene.unwrap_or_else(|| self.scene(now)) }
         };
         let context = pipeline::Context { chain: &self.chain, look: &look, fallen: &self.fallen, now };
         let mut proposal = pipeline::run(&self.config.stages, &context, self.desired_targets());
@@ -247,7 +252,7 @@ impl Controller {
             self.chain.note(index, record.error.clone());
         }
         if let Some(tape) = &mut self.tape {
-            tape.propose(now, &fallen(&proposal.calls));
+            tape.propose(now, &pipeline::fallen(&proposal.calls));
         }
         for called in std::mem::take(&mut proposal.calls) {
             self.tripped.extend(self.chain.note_call(called, now));
@@ -296,6 +301,13 @@ impl Controller {
     /// Finishes the tick under a grant: the last guardrails, the check, the record. Proposes first where that was not
     /// done for this instant.
     pub fn decide(&mut self, grant: &Grant, now: Time) -> Decision {
+        self.make(grant, now);
+        let made = self.facts.decisions.back().cloned();
+        made.unwrap_or_else(|| unreachable!("a decision that was made is the last of those kept"))
+    }
+
+    /// The same, for who is content with the first of [`Controller::decisions`].
+    pub(crate) fn make(&mut self, grant: &Grant, now: Time) {
         let current = self.draft.as_ref().is_some_and(|d| d.at == now && d.generation == self.config.generation);
         if !current {
             self.propose(now);
@@ -330,12 +342,12 @@ impl Controller {
         for Commit { stage, slot, state } in commits {
             self.chain.commit(stage, slot, state);
         }
-        let decision = self.finish(draft, &present, now);
-        if let (Some(tape), Some(committed)) = (&mut self.tape, committed) {
-            let made = Made::of(&decision, committed, &mut tape.scratch);
+        self.finish(draft, &present, now);
+        if let (Some(tape), Some(committed), Some(decision)) = (&mut self.tape, committed, self.facts.decisions.back())
+        {
+            let made = Made::of(decision, committed, &mut tape.scratch);
             tape.decide(now, grant, made);
         }
-        decision
     }
 
     /// Takes a person's order. Returns the line for the audit.
@@ -367,16 +379,6 @@ impl Controller {
         }
         Saved { facts, states: self.chain.save() }
     }
-}
-
-/// The calls that failed by no fault of their arguments.
-fn fallen(calls: &[pipeline::Called]) -> Vec<Fallen> {
-    let of_the_machine = |called: &&pipeline::Called| called.fault.as_ref().is_some_and(is_of_the_machine);
-    let fallen = |called: &pipeline::Called| {
-        let answer = Err(called.fault.clone()?);
-        Some(Fallen { stage: called.stage, slot: called.slot, call: Call { answer, log: called.log.clone() } })
-    };
-    calls.iter().filter(of_the_machine).filter_map(fallen).collect()
 }
 
 fn dropped(case: &guardrails::Case<'_>, after: Counts, violation: &check::Violation) -> Step {

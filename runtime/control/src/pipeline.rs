@@ -11,7 +11,7 @@ mod shadow;
 
 use crate::config::{Combine, OnFailure, StageConfig};
 use crate::decision::StageRecord;
-use crate::journal::Fallen;
+use crate::journal::{Fallen, is_of_the_machine};
 use crate::policy::{Answer, Call, Fault, Level, LogLine, Observation, Target, Tier};
 use crate::saved::Slot;
 use crate::time::{Span, Time};
@@ -162,6 +162,16 @@ fn ask(
     let answer = answer.and_then(|answer| validate(&answer, &observation).map(|()| answer));
     proposal.calls.push(Called { stage: index, slot, fault: answer.as_ref().err().cloned(), log: kept });
     Ok((slot, answer?))
+}
+
+/// The calls that failed by no fault of their arguments.
+pub(crate) fn fallen(calls: &[Called]) -> Vec<Fallen> {
+    let of_the_machine = |called: &&Called| called.fault.as_ref().is_some_and(is_of_the_machine);
+    let fallen = |called: &Called| {
+        let answer = Err(called.fault.clone()?);
+        Some(Fallen { stage: called.stage, slot: called.slot, call: Call { answer, log: called.log.clone() } })
+    };
+    calls.iter().filter(of_the_machine).filter_map(fallen).collect()
 }
 
 fn not_loaded(message: &str) -> Fault {

@@ -231,7 +231,7 @@ impl Windows {
     pub(crate) fn take(&mut self, samples: Vec<Sample>, limits: Limits, now: Time) {
         // The readings of a page come together; what is derived from several of them waits for the last.
         let mut samples = samples.into_iter().peekable();
-        let mut split: BTreeSet<Origin> = BTreeSet::new();
+        let mut split: Vec<Origin> = Vec::new();
         while let Some(sample) = samples.next() {
             let origin = sample.origin.clone();
             let mut page = Heard::default();
@@ -244,9 +244,11 @@ impl Windows {
                     self.first_heard = page.at;
                 }
                 self.members.heard(pool, replica, &page);
-                split.insert(origin);
+                split.push(origin);
             }
         }
+        split.sort_unstable();
+        split.dedup();
         for origin in split {
             self.settle(&origin, limits, now);
         }

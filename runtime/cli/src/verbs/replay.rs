@@ -19,6 +19,7 @@ use trimtab_sandbox::{Sandbox, SandboxConfig};
 use crate::args::Workload;
 use crate::failure::Failure;
 use crate::output::{Console, OutputArgs, seconds};
+use crate::verbs::compile::compiler;
 use comparison::Comparison;
 use verdict::Verdict;
 
@@ -90,7 +91,8 @@ impl Args {
             return Err(Failure::usage("--plot", "without another policy there is nothing to compare", fix).into());
         }
         let found = self.found()?;
-        let sandbox = Sandbox::new(SandboxConfig::default())?;
+        let sandbox =
+            Sandbox::new(SandboxConfig { limits: Rerun::limits(), compiler: compiler(), ..SandboxConfig::default() })?;
         let others = other::Others::read(&self.policies, self.manifest.as_deref(), &sandbox)?;
         let rerun = Rerun::new(sandbox);
         let mut verdicts = Vec::new();

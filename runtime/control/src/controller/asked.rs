@@ -45,6 +45,11 @@ impl Asked {
         Asked { needs, of_chain, places, shadow_needs, shadow_places }
     }
 
+    /// How many modules may look.
+    pub(super) fn modules(&self) -> usize {
+        self.places.len() + self.shadow_places.len()
+    }
+
     /// Which needs go into one observation together.
     pub(super) fn observations(&self) -> Vec<Vec<usize>> {
         self.places.iter().map(|(_, needs)| needs.clone()).collect()

@@ -33,14 +33,17 @@ pub struct Other<'m> {
 
 /// One decision, as it was and as it was computed.
 #[derive(Debug, Clone)]
-pub struct Tick {
+pub struct Tick<'a> {
     /// Numbers per pool as they were recorded, in the order of the recorded configuration.
     pub recorded: Vec<(String, Numbers)>,
     /// The first part that differs; none: all is the same. Without meaning where another policy was asked.
     pub differs: Option<Part>,
     /// What was computed.
-    pub decision: Decision,
+    pub decision: &'a Decision,
 }
+
+/// What a tick says beside the decision.
+type Told = (Vec<(String, Numbers)>, Option<Part>);
 
 /// See the module.
 pub struct Replay<'m> {
@@ -105,31 +108,33 @@ impl<'m> Replay<'m> {
     }
 
     /// Takes the entries of one tape in, and tells each decision.
-    pub fn take(&mut self, taped: &[u8], tell: &mut dyn FnMut(Tick)) -> Result<(), Malformed> {
+    pub fn take(&mut self, taped: &[u8], tell: &mut dyn FnMut(&Tick<'_>)) -> Result<(), Malformed> {
         let mut decoder = std::mem::take(&mut self.decoder);
         let read = decoder.read(taped, |entry| {
             let Some(mut controller) = self.controller.take() else { return };
-            let tick = if self.other.is_some() {
+            let told = if self.other.is_some() {
                 self.ask(&mut controller, entry)
             } else {
                 self.again(&mut controller, entry)
             };
+            if let (Some((recorded, differs)), Some(decision)) = (told, controller.decisions().next()) {
+                tell(&Tick { recorded, differs, decision });
+            }
             self.controller = Some(controller);
-            tick.into_iter().for_each(&mut *tell);
         });
         self.decoder = decoder;
         read
     }
 
     /// What was recorded, once more.
-    fn again(&mut self, controller: &mut Controller, entry: Entry) -> Option<Tick> {
+    fn again(&mut self, controller: &mut Controller, entry: Entry) -> Option<Told> {
         match entry {
             Entry::Observe { intake, now } => controller.observe(intake, now),
             Entry::Propose { now, fallen } => controller.propose_again(now, fallen),
             Entry::Decide { now, grant, made } => {
-                let decision = controller.decide(&grant, now);
+                controller.make(&grant, now);
                 let differs = controller.take_made().and_then(|again| made.differs(&again));
-                return Some(Tick { recorded: self.named(&made.numbers), differs, decision });
+                return Some((self.named(&made.numbers), differs));
             }
             Entry::Record { now, outcome } => controller.record(outcome, now),
             // What was refused then is refused again.
@@ -164,7 +169,7 @@ impl<'m> Replay<'m> {
     }
 
     /// The same inputs to another policy. Where it is of another mind, what it asked for counts as taken.
-    fn ask(&mut self, controller: &mut Controller, entry: Entry) -> Option<Tick> {
+    fn ask(&mut self, controller: &mut Controller, entry: Entry) -> Option<Told> {
         match entry {
             Entry::Observe { intake, now } => controller.observe(self.as_if(intake), now),
             Entry::Propose { now, mut fallen } => {
@@ -176,7 +181,7 @@ impl<'m> Replay<'m> {
                 let decision = controller.decide(&grant, now);
                 let recorded = self.named(&made.numbers);
                 self.compare(controller, &decision, &recorded, now);
-                return Some(Tick { recorded, differs: None, decision });
+                return Some((recorded, None));
             }
             Entry::Record { now, outcome } if !self.apart.contains_key(&outcome.pool) => {
                 controller.record(outcome, now)

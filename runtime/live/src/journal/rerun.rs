@@ -7,13 +7,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
-use trimtab_control::journal::Part;
+use trimtab_control::decision::Decision;
 use trimtab_control::journal::frame::{Before, Begins, Ending, Found, Opening, Records};
 use trimtab_control::journal::replay::{Other, Replay, Tick};
+use trimtab_control::journal::{Numbers, Part};
 use trimtab_control::policy::Policy;
 use trimtab_control::time::Time;
-use trimtab_sandbox::{Admitted, Sandbox};
+use trimtab_sandbox::{Admitted, Limits, Sandbox};
 
 use super::folder::{self, Segment, Workload};
 use super::{Flaw, Instead};
@@ -43,8 +45,10 @@ pub struct Difference {
     pub file: std::path::PathBuf,
     /// The first part of it that differs.
     pub part: Part,
-    /// What was recorded and what was computed.
-    pub tick: Tick,
+    /// Numbers per pool, as they were recorded.
+    pub recorded: Vec<(String, Numbers)>,
+    /// What was computed.
+    pub decision: Decision,
 }
 
 /// What came of one workload's journal.
@@ -81,6 +85,23 @@ pub struct Rerun {
 }
 
 impl Rerun {
+    /// The most that any tenant may be given. What went beyond the tenant's own limits was recorded and is answered as it
+    /// was; what kept within them must not be stopped now.
+    #[must_use]
+    pub fn limits() -> Limits {
+        Limits {
+            module_bytes: 1 << 30,
+            compile_cpu: Duration::from_mins(10),
+            compile_memory: 16 << 30,
+            compile_wall: Duration::from_mins(20),
+            call_cpu: Duration::from_secs(1),
+            call_wall: Duration::from_secs(10),
+            memory_bytes: 1 << 30,
+            lifted_bytes: 64 << 20,
+            ..Limits::default()
+        }
+    }
+
     /// With nothing compiled yet.
     pub fn new(sandbox: Sandbox) -> Rerun {
         Rerun { sandbox, modules: RefCell::default() }
@@ -97,7 +118,13 @@ impl Rerun {
     }
 
     /// One workload; `tell` is told of each decision in the period. Blocks as long as that takes.
-    pub fn run(&self, workload: &Workload, period: Period, instead: &Instead, tell: &mut dyn FnMut(&Tick)) -> Report {
+    pub fn run(
+        &self,
+        workload: &Workload,
+        period: Period,
+        instead: &Instead,
+        tell: &mut dyn FnMut(&Tick<'_>),
+    ) -> Report {
         let mut report = Report::default();
         let segments = match workload.segments() {
             Ok(segments) => segments,
@@ -159,7 +186,7 @@ struct Walk<'m> {
 
 impl Walk<'_> {
     /// False: what follows lies behind the period.
-    fn segment(&mut self, segment: &Segment, tell: &mut dyn FnMut(&Tick)) -> bool {
+    fn segment(&mut self, segment: &Segment, tell: &mut dyn FnMut(&Tick<'_>)) -> bool {
         let file = &segment.path;
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
@@ -232,17 +259,25 @@ impl Walk<'_> {
     }
 }
 
-fn note(report: &mut Report, period: Period, others: bool, segment: &Segment, tick: Tick, tell: &mut dyn FnMut(&Tick)) {
+fn note(
+    report: &mut Report,
+    period: Period,
+    others: bool,
+    segment: &Segment,
+    tick: &Tick<'_>,
+    tell: &mut dyn FnMut(&Tick<'_>),
+) {
     let at = tick.decision.at;
     if !period.holds(at) {
         return;
     }
     report.ticks += 1;
     report.span = Some((report.span.map_or(at, |(first, _)| first), at));
-    tell(&tick);
+    tell(tick);
     let Some(part) = tick.differs.filter(|_| !others) else { return };
     report.different += 1;
     if report.first.is_none() {
-        report.first = Some(Difference { file: segment.path.clone(), part, tick });
+        let (recorded, decision) = (tick.recorded.clone(), tick.decision.clone());
+        report.first = Some(Difference { file: segment.path.clone(), part, recorded, decision });
     }
 }

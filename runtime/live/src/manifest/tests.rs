@@ -176,6 +176,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "signal-impossible",
     "same-workload-twice",
     "tenant-twice",
+    "journal-too-small",
     "control-characters",
 ];
 

@@ -54,7 +54,7 @@ impl Comparison {
         Comparison { workload, pools: Vec::new(), until: Time(0) }
     }
 
-    pub(super) fn note(&mut self, tick: &Tick) {
+    pub(super) fn note(&mut self, tick: &Tick<'_>) {
         let at = tick.decision.at;
         self.until = at;
         let mut names: Vec<&str> = tick.recorded.iter().map(|(name, _)| name.as_str()).collect();

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use trimtab_control::journal::replay::Tick;
+use trimtab_control::decision::Decision;
 use trimtab_control::journal::{Numbers, Part};
 use trimtab_live::journal::{Difference, Flaw, Report, Workload};
 
@@ -79,22 +79,22 @@ fn flaw(flaw: &Flaw) -> Value {
 }
 
 fn difference(difference: &Difference) -> Value {
-    let Difference { file, part, tick } = difference;
+    let Difference { file, part, recorded, decision } = difference;
     let one = |(pool, n): (String, Numbers)| json!({"pool": pool, "from": n.from, "to": n.to, "standbyFrom": n.standby_from, "standbyTo": n.standby_to});
     json!({
         "file": file.display().to_string(),
-        "decision": tick.decision.id,
-        "at": shown(tick.decision.at),
-        "part": named(*part, tick),
-        "recorded": tick.recorded.iter().cloned().map(one).collect::<Vec<_>>(),
-        "computed": computed(tick).into_iter().map(one).collect::<Vec<_>>(),
+        "decision": decision.id,
+        "at": shown(decision.at),
+        "part": named(*part, decision),
+        "recorded": recorded.iter().cloned().map(one).collect::<Vec<_>>(),
+        "computed": computed(decision).into_iter().map(one).collect::<Vec<_>>(),
     })
 }
 
 /// A part, with the name of its stage.
-fn named(part: Part, tick: &Tick) -> String {
+fn named(part: Part, decision: &Decision) -> String {
     match part {
-        Part::Stage(index) => match tick.decision.stages.get(index) {
+        Part::Stage(index) => match decision.stages.get(index) {
             Some(stage) => format!("stage {}", stage.name),
             None => part.to_string(),
         },
@@ -102,8 +102,8 @@ fn named(part: Part, tick: &Tick) -> String {
     }
 }
 
-fn computed(tick: &Tick) -> Vec<(String, Numbers)> {
-    tick.decision.pools.iter().map(|pool| (pool.name.clone(), pool.into())).collect()
+fn computed(decision: &Decision) -> Vec<(String, Numbers)> {
+    decision.pools.iter().map(|pool| (pool.name.clone(), pool.into())).collect()
 }
 
 /// One row for each workload, then what is wrong. `judges`: whether being the same is the question.
@@ -152,7 +152,7 @@ pub(super) fn table(verdicts: &[Verdict], judges: bool, paint: Paint) -> String 
 }
 
 fn first_difference(id: &str, first: &Difference) -> String {
-    let tick = &first.tick;
+    let decision = &first.decision;
     let told = |numbers: &[(String, Numbers)]| {
         let pools = numbers.iter().map(|(pool, n)| {
             let standby = match (n.standby_from, n.standby_to) {
@@ -165,11 +165,11 @@ fn first_difference(id: &str, first: &Difference) -> String {
     };
     clean(&format!(
         "{id}: differs first at {}, decision {}, in its {} ({})\n  recorded  {}\n  computed  {}",
-        shown(tick.decision.at),
-        tick.decision.id,
-        named(first.part, tick),
+        shown(decision.at),
+        decision.id,
+        named(first.part, decision),
         first.file.display(),
-        told(&tick.recorded),
-        told(&computed(tick)),
+        told(&first.recorded),
+        told(&computed(decision)),
     ))
 }

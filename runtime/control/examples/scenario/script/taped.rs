@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use trimtab_control::Controller;
 use trimtab_control::journal::is_of_the_machine;
-use trimtab_control::journal::replay::Replay;
+use trimtab_control::journal::replay::{Replay, Tick};
 use trimtab_control::policy::{Call, Observation, Policy};
 
 /// Ticks of one segment.
@@ -94,7 +94,7 @@ impl Tapes {
             let same = replay.begin(&segment.snapshot, segment.goes_on);
             assert!(same.as_ref().is_ok_and(|same| *same), "the state of segment {number}: {same:?}");
             for taped in &segment.taped {
-                let mut tell = |tick: trimtab_control::journal::replay::Tick| {
+                let mut tell = |tick: &Tick<'_>| {
                     assert_eq!(tick.differs, None, "{:#?}", tick.decision);
                     ticks += 1;
                 };
