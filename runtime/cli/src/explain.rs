@@ -7,7 +7,7 @@ mod tests;
 
 use std::fmt::Write as _;
 
-use crate::admin::{DecisionStory, Guardrail, InputStory, LogStory, PoolStep, StageStory};
+use crate::admin::{DecisionStory, Guardrail, InputStory, LogStory, PoolStep, ShadowStory, StageStory, TargetStory};
 use crate::output::{Align, Paint, Table, ago, clean, number, seconds, short_digest};
 
 /// The whole story of one decision.
@@ -102,9 +102,7 @@ fn stage_story(number: usize, stage: &StageStory, paint: Paint) -> String {
         let _ = writeln!(out, "      {}", paint.bad(&line));
     }
     if !stage.targets.is_empty() {
-        let targets: Vec<String> =
-            stage.targets.iter().map(|t| clean(&format!("{} {} {}", t.pool, t.tier, t.replicas))).collect();
-        let _ = writeln!(out, "      proposes {}", targets.join(", "));
+        let _ = writeln!(out, "      proposes {}", targets(&stage.targets));
     }
     if !stage.reason.is_empty() {
         let _ = writeln!(out, "      because {}", clean(&stage.reason));
@@ -120,7 +118,31 @@ fn stage_story(number: usize, stage: &StageStory, paint: Paint) -> String {
         };
         let _ = writeln!(out, "      log {text}");
     }
+    if let Some(shadow) = &stage.shadow {
+        out.push_str(&shadow_story(shadow, stage, paint));
+    }
     out
+}
+
+fn targets(targets: &[TargetStory]) -> String {
+    let targets = targets.iter().map(|t| clean(&format!("{} {} {}", t.pool, t.tier, t.replicas)));
+    targets.collect::<Vec<_>>().join(", ")
+}
+
+/// What would have been proposed, where that is something else.
+fn shadow_story(shadow: &ShadowStory, stage: &StageStory, paint: Paint) -> String {
+    let digest = if shadow.digest.is_empty() { "not loaded".to_owned() } else { short_digest(&shadow.digest) };
+    let name = format!("shadow {} {}", clean(&shadow.policy), paint.faint(&format!("({digest})")));
+    if let Some(error) = &shadow.error {
+        let line = format!("no answer, {}: {}", clean(&error.code), clean(&error.message));
+        return format!("      {name} {}\n", paint.odd(&line));
+    }
+    let same = shadow.targets == stage.targets;
+    let said =
+        if same { "would propose the same".to_owned() } else { format!("would propose {}", targets(&shadow.targets)) };
+    let said = if same { said } else { paint.odd(&said) };
+    let reason = if shadow.reason.is_empty() { String::new() } else { format!(" because {}", clean(&shadow.reason)) };
+    format!("      {name} {said}{reason}\n")
 }
 
 /// Those that bit, one line each; those that looked and let pass, together in one.

@@ -12,6 +12,7 @@ mod later;
 mod load;
 mod orders;
 mod policy;
+mod replay;
 mod run;
 mod schema;
 mod status;
@@ -32,7 +33,7 @@ Begin here:
   trimtab status; trimtab explain default/chat
 
 Exit codes: 0 done; 1 found problems or failed; 2 wrong usage.
-Not in this version: replay, simulate, compare, tune, trace, import, gpus, agent, metrics, budget, usage.";
+Not in this version: simulate, compare, tune, trace, import, gpus, agent, metrics, budget, usage.";
 
 /// Steers fleets of inference servers with small sandboxed WebAssembly policies
 #[derive(Debug, Parser)]
@@ -52,6 +53,7 @@ enum Verb {
     Load(load::Args),
     Status(status::Args),
     Explain(explain::Args),
+    Replay(replay::Args),
     Pause(orders::PauseArgs),
     Override(orders::OverrideArgs),
     Resume(orders::ResumeArgs),
@@ -62,8 +64,6 @@ enum Verb {
     Version(version::Args),
     #[command(name = compile::VERB, hide = true)]
     Compile(compile::Args),
-    #[command(hide = true, disable_help_flag = true)]
-    Replay(Later),
     #[command(hide = true, disable_help_flag = true)]
     Simulate(Later),
     #[command(hide = true, disable_help_flag = true)]
@@ -97,6 +97,7 @@ impl Cli {
             Verb::Load(args) => args.run(console),
             Verb::Status(args) => args.run(console),
             Verb::Explain(args) => args.run(console),
+            Verb::Replay(args) => args.run(console),
             Verb::Pause(args) => args.run(console),
             Verb::Override(args) => args.run(console),
             Verb::Resume(args) => args.run(console),
@@ -107,7 +108,6 @@ impl Cli {
             Verb::Version(args) => args.run(console),
             Verb::Compile(_) => compile::Args::run(),
             Verb::Trace(args) => args.refuse("trace"),
-            Verb::Replay(args) => args.refuse("replay"),
             Verb::Simulate(args) => args.refuse("simulate"),
             Verb::Compare(args) => args.refuse("compare"),
             Verb::Tune(args) => args.refuse("tune"),

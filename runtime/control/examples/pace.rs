@@ -1,7 +1,9 @@
 //! What a tick of the control core costs: `cargo run --release -p trimtab-control --example pace`.
 //!
-//! For: one figure. 100 replicas read every second, 15 signals each (four of them histograms), a chain that looks back
-//! ten minutes. Prints milliseconds of `observe` and of `propose` with `decide`. Never tests anything.
+//! For: two figures. 100 replicas read every second, 15 signals each (four of them histograms), a chain that looks back
+//! ten minutes: milliseconds of `observe` and of `propose` with `decide`. And a simple workload, three replicas with seven
+//! signals and one stage every 15 s for a week: microseconds of a tick, with a journal, and computed again from it;
+//! `simple` as an argument measures only that. Never tests anything.
 
 #![allow(clippy::print_stdout)] // printing is what it is for
 #![allow(clippy::disallowed_methods)] // it measures time, outside the core
@@ -13,6 +15,7 @@ use std::time::Instant;
 use trimtab_control::config::{
     Combine, Guardrails, Module, ModuleRef, OnFailure, PoolConfig, Rate, StageConfig, Step, WorkloadConfig, WorkloadId,
 };
+use trimtab_control::journal::replay::Replay;
 use trimtab_control::policy::{Answer, Call, MetricNeed, Observation, Policy, Preparation};
 use trimtab_control::sample::{Histogram, Intake, Origin, PoolReport, Reading, Replica, ReplicaState, Sample};
 use trimtab_control::time::{Span, Time};
@@ -46,6 +49,7 @@ fn config() -> WorkloadConfig {
         module: ModuleRef { policy: name.to_owned(), config: "{}".to_owned(), digest: None },
         combine: Combine::Replace,
         on_failure: OnFailure::NoDown,
+        shadow: None,
     };
     WorkloadConfig {
         id: WorkloadId { namespace: "default".to_owned(), name: "chat".to_owned() },
@@ -100,6 +104,82 @@ fn page(pool: &Arc<str>, replica: &Arc<str>, at: Time, tick: u64) -> Vec<Sample>
 }
 
 fn main() {
+    simple();
+    if std::env::args().nth(1).as_deref() != Some("simple") {
+        large();
+    }
+}
+
+/// A load that varies over the day, on three replicas.
+fn simple() {
+    let mut config = config();
+    config.interval = Span(15_000);
+    config.stages.truncate(1);
+    let needs = vec![need("active-sequences", 0, 0), need("queue-depth", 0, 0), need("request-rate", 300_000, 0)];
+    let module = || {
+        let preparation = Preparation { needs: needs.clone(), attributes: Vec::new() };
+        Module { policy: Arc::new(Keeps), digest: "one".to_owned(), preparation, state_version: 1 }
+    };
+    let pool: Arc<str> = Arc::from("default");
+    let ids: Vec<Arc<str>> = (0..3).map(|i| Arc::from(format!("chat-default-{i:05}"))).collect();
+    let ticks = 40_320_u64;
+    let play = |taped: bool| {
+        let mut controller = Controller::new(config.clone(), None, Time(0));
+        let mut tapes = vec![if taped { controller.begin_tape() } else { Vec::new() }];
+        controller.install("concurrency", Slot::Stage, Ok(module()), Time(0));
+        let mut arbiter = Arbiter::new();
+        let mut spent = std::time::Duration::ZERO;
+        for tick in 0..ticks {
+            let now = Time(1_000_000_000 + tick * 15_000);
+            let replica = |id: &Arc<str>| Replica {
+                id: Arc::clone(id),
+                state: ReplicaState::Ready,
+                since: Time(0),
+                restarting: false,
+            };
+            let report = PoolReport {
+                pool: Arc::clone(&pool),
+                at: now,
+                desired: 3,
+                standby: 0,
+                can_standby: false,
+                rolling_out: false,
+                replicas: ids.iter().map(replica).collect(),
+            };
+            let samples = ids.iter().flat_map(|id| page(&pool, id, now, tick).into_iter().take(7)).collect();
+            #[allow(clippy::disallowed_types)]
+            let begun = Instant::now();
+            controller.observe(Intake { samples, pools: vec![report], utc_offset_minutes: 0 }, now);
+            let wants = controller.propose(now);
+            let grant = arbiter.grant(&controller.config().id.clone(), &wants);
+            controller.decide(&grant, now);
+            tapes.extend(controller.take_tape().map(|taped| taped.bytes));
+            spent += begun.elapsed();
+        }
+        (spent.as_secs_f64() * 1e6 / ticks as f64, tapes)
+    };
+    let (plain, _) = play(false);
+    let (with_tape, tapes) = play(true);
+    let keeps: Arc<dyn Policy> = Arc::new(Keeps);
+    let find = |_: &str| Some(Arc::clone(&keeps));
+    let mut replay = Replay::new(&find, None);
+    #[allow(clippy::disallowed_types)]
+    let begun = Instant::now();
+    let same = replay.begin(&tapes[0], false);
+    let mut different = u64::from(!same.is_ok_and(|same| same));
+    for taped in &tapes[1..] {
+        let told = replay.take(taped, &mut |tick| different += u64::from(tick.differs.is_some()));
+        different += u64::from(told.is_err());
+    }
+    let again = begun.elapsed().as_secs_f64() * 1e6 / ticks as f64;
+    let bytes = tapes.iter().map(Vec::len).sum::<usize>() as f64 / ticks as f64;
+    println!(
+        "a simple workload: {plain:.2} us a tick, {with_tape:.2} us with a journal of {bytes:.0} bytes a tick, {again:.2} us \
+         again ({different} differ)"
+    );
+}
+
+fn large() {
     let mut controller = Controller::new(config(), None, Time(0));
     let needs = [
         vec![need("active-sequences", 0, 0), need("queue-depth", 0, 0)],

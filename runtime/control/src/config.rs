@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Policy, Preparation};
+use crate::policy::{Call, Fault, Observation, Policy, Preparation};
 use crate::sample::Labels;
+use crate::saved::Slot;
 use crate::time::Span;
 
 /// Namespace (the tenant) and name.
@@ -27,7 +28,7 @@ impl fmt::Display for WorkloadId {
 }
 
 /// One workload.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadConfig {
     /// Who it is.
     pub id: WorkloadId,
@@ -46,7 +47,7 @@ pub struct WorkloadConfig {
 }
 
 /// One pool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolConfig {
     /// Unique within the workload.
     pub name: String,
@@ -69,7 +70,7 @@ pub struct PoolConfig {
 }
 
 /// Permission to scale to zero, and the way back.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ZeroGrant {
     /// The chain has proposed 0 and queue-depth + active-sequences were 0, not missing, for so long.
     pub after: Span,
@@ -82,7 +83,7 @@ pub struct ZeroGrant {
 }
 
 /// A signal that wakes a pool.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WakeRule {
     /// Canonical or own name; must come from a source that outlives the replicas.
     pub signal: String,
@@ -103,7 +104,7 @@ pub enum Combine {
 }
 
 /// What happens when a stage gives no answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum OnFailure {
     /// The stage is skipped and this tick may not go down.
     NoDown,
@@ -116,7 +117,7 @@ pub enum OnFailure {
 }
 
 /// Which policy, configured how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleRef {
     /// Name of the module.
     pub policy: String,
@@ -127,7 +128,7 @@ pub struct ModuleRef {
 }
 
 /// One stage of the pipeline.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageConfig {
     /// Unique in the chain.
     pub name: String,
@@ -137,12 +138,33 @@ pub struct StageConfig {
     pub combine: Combine,
     /// What a failure means.
     pub on_failure: OnFailure,
+    /// Also asked, on the same inputs; recorded, compared, and never followed.
+    pub shadow: Option<ModuleRef>,
+}
+
+impl StageConfig {
+    /// Which policy belongs into a slot.
+    #[must_use]
+    pub fn module_for(&self, slot: Slot) -> Option<&ModuleRef> {
+        match (slot, &self.on_failure) {
+            (Slot::Stage, _) => Some(&self.module),
+            (Slot::Fallback, OnFailure::Fallback(module)) => Some(module),
+            (Slot::Fallback, _) => None,
+            (Slot::Shadow, _) => self.shadow.as_ref(),
+        }
+    }
+
+    /// Every slot that has a policy.
+    pub fn slots(&self) -> impl Iterator<Item = (Slot, &ModuleRef)> {
+        Slot::ALL.into_iter().filter_map(|slot| Some((slot, self.module_for(slot)?)))
+    }
 }
 
 /// A policy ready to be called, for one stage (or its fallback) of one workload.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Module {
-    /// Called synchronously.
+    /// Called synchronously. Not written down: whoever reads a module back finds it by its digest.
+    #[serde(skip, default = "absent")]
     pub policy: Arc<dyn Policy>,
     /// `sha256:HEX` of the file as dropped.
     pub digest: String,
@@ -150,6 +172,20 @@ pub struct Module {
     pub preparation: Preparation,
     /// A stored state of another version is not passed.
     pub state_version: u32,
+}
+
+/// What stands behind a module that was read back, until it is found.
+struct Absent;
+
+impl Policy for Absent {
+    fn decide(&self, _config: &str, _observation: &Observation, _state: &[u8]) -> Call {
+        let message = "its module is not there".to_owned();
+        Call { answer: Err(Fault { code: "not-loaded".to_owned(), message }), log: Vec::new(), bounds: Vec::new() }
+    }
+}
+
+pub(crate) fn absent() -> Arc<dyn Policy> {
+    Arc::new(Absent)
 }
 
 impl fmt::Debug for Module {
@@ -162,7 +198,7 @@ impl fmt::Debug for Module {
 }
 
 /// A limit on a step: so many replicas, or a percent of those at the start of the sliding `per`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
     /// Replicas.
     Count(u32),
@@ -171,7 +207,7 @@ pub enum Step {
 }
 
 /// At most `max_step` within each sliding `per`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// The step.
     pub max_step: Step,
@@ -180,7 +216,7 @@ pub struct Rate {
 }
 
 /// The rules no policy can reach; defaults are the manifest reader's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guardrails {
     /// A replica's newest good sample counts for so long. None: three times the greater of interval and source period.
     pub stale_after: Option<Span>,

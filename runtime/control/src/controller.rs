@@ -4,29 +4,35 @@
 //! arbiter's grant, `decide`, and later `record` for each action. Never awaits, logs, reads a clock or fails: what goes
 //! wrong is part of the decision.
 
+mod asked;
 mod cases;
 mod doubts;
 mod fleet;
 mod orders;
 mod record;
 mod report;
+mod snapshot;
+mod sources;
 mod view;
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::check;
 use crate::command::Command;
 use crate::config::{Module, WorkloadConfig};
 use crate::decision::{Decision, Grant, Input, PoolWant, Rule, StageRecord, Step, Wants};
 use crate::guardrails::{self, Counts, Passage};
+use crate::journal::{Fallen, Made, Tape, hash_commits};
 use crate::pipeline::{self, Chain, Commit};
 use crate::policy::{Fault, MetricNeed, Observation, Target, Tier};
 use crate::sample::Intake;
 use crate::saved::{Saved, SavedFacts};
-use crate::series::{Limits, Windows};
-use crate::signals::{Across, Within};
+use crate::series::Windows;
 use crate::time::{Span, Time};
 
+use asked::Asked;
 use fleet::Fleet;
 pub use orders::CommandError;
 
@@ -43,8 +49,13 @@ pub struct Controller {
     fleet: Fleet,
     chain: Chain,
     facts: SavedFacts,
+    asked: Arc<Asked>,
     draft: Option<Draft>,
     tripped: Vec<Tripped>,
+    /// Where everything that it is given is written down; none: nowhere.
+    tape: Option<Box<Tape>>,
+    /// Calls of the next proposal that are answered as they were; only when it replays.
+    fallen: Vec<Fallen>,
 }
 
 /// What `propose` found, until `decide` finishes it.
@@ -79,8 +90,11 @@ impl Controller {
             fleet: Fleet::default(),
             chain: Chain::restored(states, std::mem::take(&mut facts.writers)),
             facts,
+            asked: Arc::default(),
             draft: None,
             tripped: Vec::new(),
+            tape: None,
+            fallen: Vec::new(),
             config,
         };
         controller.settle_config(now);
@@ -91,6 +105,9 @@ impl Controller {
     /// orders stay; modules of stages that remain serve on, with the configuration they were admitted for, until another
     /// is installed.
     pub fn reconfigure(&mut self, config: WorkloadConfig, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.reconfigure(&config, now);
+        }
         self.config = config;
         self.draft = None;
         self.settle_config(now);
@@ -116,7 +133,9 @@ impl Controller {
     }
 
     fn settle_needs(&mut self) {
-        self.windows.set_needs(&self.needs(), self.limits());
+        self.asked = Arc::new(Asked::of(&self.chain, &self.config));
+        let needs: Vec<MetricNeed> = self.asked.needs.iter().chain(&self.asked.shadow_needs).cloned().collect();
+        self.windows.set_needs(&needs, self.limits());
     }
 
     /// What it was configured to be.
@@ -125,7 +144,10 @@ impl Controller {
     }
 
     /// Puts a module behind a stage, between ticks; or says why there is none, and the last good one serves on.
-    pub fn install(&mut self, stage: &str, slot: Slot, module: Result<Module, Fault>, _now: Time) {
+    pub fn install(&mut self, stage: &str, slot: Slot, module: Result<Module, Fault>, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.install(stage, slot, &module, now);
+        }
         self.chain.install(&self.config.stages, stage, slot, module);
         self.draft = None;
         self.settle_needs();
@@ -134,6 +156,9 @@ impl Controller {
     /// Gives a stage the state that its module's predecessor left, for a roll-back. False where the present module was
     /// confirmed by enough good decisions, or there was no other.
     pub fn restore_previous_state(&mut self, stage: &str, slot: Slot) -> bool {
+        if let Some(tape) = &mut self.tape {
+            tape.restore_previous(stage, slot);
+        }
         self.chain.cell_mut(stage, slot).is_some_and(|cell| cell.memory.restore_previous())
     }
 
@@ -169,61 +194,11 @@ impl Controller {
             .collect()
     }
 
-    /// Every series that some stage, wake rule or grant for zero needs, each once.
-    pub fn needs(&self) -> Vec<MetricNeed> {
-        let mut needs = self.chain.needs();
-        for signal in self.rule_signals() {
-            if !needs.iter().any(|n| n.signal == signal) {
-                needs.push(view::newest(signal));
-            }
-        }
-        needs
-    }
-
-    fn rule_signals(&self) -> BTreeSet<&str> {
-        let mut signals = BTreeSet::new();
-        for zero in self.config.pools.iter().filter_map(|p| p.zero.as_ref()) {
-            signals.extend(["queue-depth", "active-sequences"]);
-            signals.extend(zero.wake_on.iter().map(|rule| rule.signal.as_str()));
-        }
-        signals
-    }
-
-    /// The longest period of the sources: data is not stale before three of them.
-    pub fn set_source_period(&mut self, period: Span) {
-        self.source_period = period;
-        self.settle_needs();
-    }
-
-    /// How a source's own signal merges where a policy does not say.
-    pub fn set_signal_defaults(&mut self, signal: &str, within: Within, across: Across) {
-        self.windows.set_own(signal, within, across);
-    }
-
-    /// The raw signals (see [`signals`](crate::signals)) that the configured sources for the whole workload give. Each is
-    /// missed until it answers and after it fell silent, until it is no longer named here. Empty: such a source counts
-    /// once it has spoken, and until it has been silent for long.
-    pub fn set_page_signals(&mut self, signals: &[String]) {
-        self.windows.set_page_signals(signals.iter().cloned().collect());
-    }
-
-    /// The raw signals that the configured sources read from each replica. A page that gives one of them too does not
-    /// speak for replicas that gave it once and are silent now. Empty: it does.
-    pub fn set_replica_signals(&mut self, signals: &[String]) {
-        self.windows.set_replica_signals(signals.iter().cloned().collect());
-    }
-
-    fn limits(&self) -> Limits {
-        let (rules, interval) = (&self.config.guardrails, self.config.interval);
-        Limits {
-            interval,
-            stale_after: rules.stale_after(interval, self.source_period),
-            silent_after: rules.silent_after(interval, self.source_period),
-        }
-    }
-
     /// Takes in what targets and sources report.
     pub fn observe(&mut self, intake: Intake, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.observe(&intake, now);
+        }
         let limits = self.limits();
         self.utc_offset_minutes = intake.utc_offset_minutes;
         for report in intake.pools {
@@ -254,28 +229,41 @@ impl Controller {
         self.expire(now);
         self.wake_where_asked(now);
         let limits = self.limits();
-        // What the chain needs comes first, then what only rules look at.
-        let (needs, of_chain) = (self.needs(), self.chain.needs().len());
-        let place = |need: &MetricNeed| needs.iter().position(|n| n == need);
-        let needs_of = |loaded: &pipeline::Loaded| loaded.module.preparation.needs.iter().filter_map(place).collect();
-        let observations: Vec<Vec<usize>> = self.chain.loaded().map(needs_of).collect();
-        let answered = self.windows.answer(&needs, &observations, self.config.guardrails.min_coverage, limits, now);
-        let scene = self.scene(now);
-        let look = |loaded: &pipeline::Loaded| {
-            let indexes: Vec<usize> = needs_of(loaded);
-            let series = indexes.into_iter().flat_map(|index| answered[index].iter().map(|a| a.series.clone()));
-            Observation { series: series.collect(), ..scene.clone() }
+        let asked = Arc::clone(&self.asked);
+        let least = self.config.guardrails.min_coverage;
+        let answer =
+            |needs: &[MetricNeed], together: &[Vec<usize>]| self.windows.answer(needs, together, least, limits, now);
+        let answered = answer(&asked.needs, &asked.observations());
+        let beside = answer(&asked.shadow_needs, &asked.shadow_observations());
+        let scene = RefCell::new(Some(self.scene(now)));
+        let left = Cell::new(asked.modules());
+        let look = |index: usize, slot: Slot| {
+            let answered = if slot == Slot::Shadow { &beside } else { &answered };
+            let series =
+                asked.places(index, slot).iter().flat_map(|need| answered[*need].iter().map(|a| a.series.clone()));
+            left.set(left.get().saturating_sub(1));
+            // The last that looks need leave nothing for another.
+            let scene = if left.get() == 0 { scene.take() } else { scene.borrow().clone() };
+            Observation { series: series.collect(), ..scene.unwrap_or_else(|| self.scene(now)) }
         };
-        let mut proposal = pipeline::run(&self.config.stages, &self.chain, self.desired_targets(), &look, now);
+        let context = pipeline::Context { chain: &self.chain, look: &look, fallen: &self.fallen, now };
+        let mut proposal = pipeline::run(&self.config.stages, &context, self.desired_targets());
         for (index, record) in proposal.records.iter().enumerate() {
             self.chain.note(index, record.error.clone());
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.propose(now, &pipeline::fallen(&proposal.calls));
         }
         for called in std::mem::take(&mut proposal.calls) {
             self.tripped.extend(self.chain.note_call(called, now));
         }
         let numbers = self.numbers_of(&proposal.targets);
         self.note_idleness(&numbers, proposal.hold.is_none() && proposal.no_down.is_none(), now);
-        let doubts = self.doubts(&needs[..of_chain], &answered, proposal.no_down.as_ref().or(proposal.hold.as_ref()));
+        let doubts = self.doubts(
+            &asked.needs[..asked.of_chain],
+            &answered,
+            proposal.no_down.as_ref().or(proposal.hold.as_ref()),
+        );
         let cases = self.cases(&doubts, proposal.hold.as_deref(), now);
         let passage = guardrails::up_to_rate(&cases, numbers, self.facts.pause.as_ref());
         let wants =
@@ -313,6 +301,13 @@ impl Controller {
     /// Finishes the tick under a grant: the last guardrails, the check, the record. Proposes first where that was not
     /// done for this instant.
     pub fn decide(&mut self, grant: &Grant, now: Time) -> Decision {
+        self.make(grant, now);
+        let made = self.facts.decisions.back().cloned();
+        made.unwrap_or_else(|| unreachable!("a decision that was made is the last of those kept"))
+    }
+
+    /// The same, for who is content with the first of [`Controller::decisions`].
+    pub(crate) fn make(&mut self, grant: &Grant, now: Time) {
         let current = self.draft.as_ref().is_some_and(|d| d.at == now && d.generation == self.config.generation);
         if !current {
             self.propose(now);
@@ -342,14 +337,24 @@ impl Controller {
                 memory.waits_for = waits;
             }
         }
-        for Commit { stage, slot, state } in std::mem::take(&mut draft.commits) {
+        let commits = std::mem::take(&mut draft.commits);
+        let committed = self.tape.as_mut().map(|tape| hash_commits(&commits, &mut tape.scratch));
+        for Commit { stage, slot, state } in commits {
             self.chain.commit(stage, slot, state);
         }
-        self.finish(draft, &present, now)
+        self.finish(draft, &present, now);
+        if let (Some(tape), Some(committed), Some(decision)) = (&mut self.tape, committed, self.facts.decisions.back())
+        {
+            let made = Made::of(decision, committed, &mut tape.scratch);
+            tape.decide(now, grant, made);
+        }
     }
 
     /// Takes a person's order. Returns the line for the audit.
     pub fn command(&mut self, command: Command, now: Time) -> Result<String, CommandError> {
+        if let Some(tape) = &mut self.tape {
+            tape.command(&command, now);
+        }
         self.order(command, now)
     }
 

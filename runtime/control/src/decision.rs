@@ -154,6 +154,24 @@ pub struct StageRecord {
     pub log: Vec<LogLine>,
     /// Why it gave no answer: code and message.
     pub error: Option<crate::policy::Fault>,
+    /// What another policy would have done in its place.
+    pub shadow: Option<ShadowRecord>,
+}
+
+/// What a policy that is never followed said to the same observation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShadowRecord {
+    /// The policy.
+    pub policy: String,
+    /// Its digest; empty when none is loaded.
+    pub digest: String,
+    /// What the proposal after this stage would have been.
+    pub targets: Vec<Target>,
+    /// The policy's reason.
+    pub reason: String,
+    /// Why it gave no answer: code and message.
+    pub error: Option<crate::policy::Fault>,
 }
 
 /// What happened to one pool's part of a decision.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod controller;
 pub mod decision;
 mod guardrails;
+pub mod journal;
 pub mod pipeline;
 pub mod policy;
 pub mod sample;

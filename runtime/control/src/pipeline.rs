@@ -7,9 +7,11 @@
 mod breaker;
 mod chain;
 mod memory;
+mod shadow;
 
 use crate::config::{Combine, OnFailure, StageConfig};
 use crate::decision::StageRecord;
+use crate::journal::{Fallen, is_of_the_machine};
 use crate::policy::{Answer, Call, Fault, Level, LogLine, Observation, Target, Tier};
 use crate::saved::Slot;
 use crate::time::{Span, Time};
@@ -40,6 +42,8 @@ pub(crate) struct Called {
     pub(crate) slot: Slot,
     /// None: it answered.
     pub(crate) fault: Option<Fault>,
+    /// What it logged, where it did not answer.
+    pub(crate) log: Vec<LogLine>,
 }
 
 /// What the chain came to.
@@ -58,37 +62,34 @@ pub(crate) struct Proposal {
     pub(crate) recheck: Option<Span>,
 }
 
-/// Runs the chain. `look` gives each module what it needs to see, without the proposal.
-pub(crate) fn run(
-    stages: &[StageConfig],
-    chain: &Chain,
-    desired: Vec<Target>,
-    look: &dyn Fn(&Loaded) -> Observation,
-    now: Time,
-) -> Proposal {
+/// What the stages are called with.
+pub(crate) struct Context<'a> {
+    pub(crate) chain: &'a Chain,
+    /// Gives the module of a stage what it needs to see, without the proposal.
+    pub(crate) look: &'a dyn Fn(usize, Slot) -> Observation,
+    /// Calls that are answered as they once were, instead of being made.
+    pub(crate) fallen: &'a [Fallen],
+    pub(crate) now: Time,
+}
+
+/// Runs the chain.
+pub(crate) fn run(stages: &[StageConfig], context: &Context<'_>, desired: Vec<Target>) -> Proposal {
     let mut proposal = Proposal {
         targets: desired,
-        records: Vec::new(),
-        commits: Vec::new(),
-        calls: Vec::new(),
+        records: Vec::with_capacity(stages.len()),
+        commits: Vec::with_capacity(stages.len()),
+        calls: Vec::with_capacity(stages.len()),
         no_down: None,
         hold: None,
         recheck: None,
     };
     for (index, config) in stages.iter().enumerate() {
-        run_stage(index, config, chain, look, now, &mut proposal);
+        run_stage(index, config, context, &mut proposal);
     }
     proposal
 }
 
-fn run_stage(
-    index: usize,
-    config: &StageConfig,
-    chain: &Chain,
-    look: &dyn Fn(&Loaded) -> Observation,
-    now: Time,
-    proposal: &mut Proposal,
-) {
+fn run_stage(index: usize, config: &StageConfig, context: &Context<'_>, proposal: &mut Proposal) {
     let mut record = StageRecord {
         name: config.name.clone(),
         policy: config.module.policy.clone(),
@@ -98,8 +99,10 @@ fn run_stage(
         notes: Vec::new(),
         log: Vec::new(),
         error: None,
+        shadow: None,
     };
-    let mut answered = ask(chain, (index, Slot::Stage), look, now, proposal, &mut record);
+    let before = config.shadow.is_some().then(|| proposal.targets.clone());
+    let mut answered = ask(context, (index, Slot::Stage), proposal, &mut record);
     if let Err(fault) = answered.as_ref() {
         record.error = Some(fault.clone());
         let blame = || format!("stage {} gave no answer ({}: {})", config.name, fault.code, fault.message);
@@ -110,7 +113,7 @@ fn run_stage(
             OnFailure::Fallback(module) => {
                 let blame = blame();
                 record.policy.clone_from(&module.policy);
-                answered = ask(chain, (index, Slot::Fallback), look, now, proposal, &mut record);
+                answered = ask(context, (index, Slot::Fallback), proposal, &mut record);
                 if let Err(second) = &answered {
                     proposal.no_down =
                         Some(format!("{blame}, nor did its fallback ({}: {})", second.code, second.message));
@@ -127,34 +130,52 @@ fn run_stage(
         proposal.commits.push(Commit { stage: index, slot, state: answer.state });
     }
     record.targets.clone_from(&proposal.targets);
+    record.shadow = before.map(|before| shadow::ask(index, config, context, before, proposal));
     proposal.records.push(record);
 }
 
 fn ask(
-    chain: &Chain,
+    context: &Context<'_>,
     (index, slot): (usize, Slot),
-    look: &dyn Fn(&Loaded) -> Observation,
-    now: Time,
     proposal: &mut Proposal,
     record: &mut StageRecord,
 ) -> Result<(Slot, Answer), Fault> {
-    let cell = chain.cell(index, slot).ok_or_else(|| not_loaded("no such stage"))?;
+    let cell = context.chain.cell(index, slot).ok_or_else(|| not_loaded("no such stage"))?;
     let Some(loaded) = &cell.loaded else {
         return Err(cell.refused.clone().unwrap_or_else(|| not_loaded("its module has not been loaded yet")));
     };
     record.digest.clone_from(&loaded.module.digest);
-    if let Some(fault) = cell.breaker.open(now) {
+    if let Some(fault) = cell.breaker.open(context.now) {
         return Err(fault);
     }
-    let mut observation = look(loaded);
+    let mut observation = (context.look)(index, slot);
     observation.proposed.clone_from(&proposal.targets);
     let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
     record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));
-    let Call { answer, log, .. } = loaded.module.policy.decide(&loaded.config, &observation, state);
+    let fallen = context.fallen.iter().find(|fallen| fallen.stage == index && fallen.slot == slot);
+    let Call { answer, log, .. } = match fallen {
+        Some(fallen) => fallen.call.clone(),
+        None => loaded.module.policy.decide(&loaded.config, &observation, state),
+    };
+    let kept = if answer.is_err() { log.clone() } else { Vec::new() };
     record.log.extend(log);
     let answer = answer.and_then(|answer| validate(&answer, &observation).map(|()| answer));
-    proposal.calls.push(Called { stage: index, slot, fault: answer.as_ref().err().cloned() });
+    proposal.calls.push(Called { stage: index, slot, fault: answer.as_ref().err().cloned(), log: kept });
     Ok((slot, answer?))
+}
+
+/// The calls that failed by no fault of their arguments.
+pub(crate) fn fallen(calls: &[Called]) -> Vec<Fallen> {
+    let of_the_machine = |called: &&Called| called.fault.as_ref().is_some_and(is_of_the_machine);
+    let fallen = |called: &Called| {
+        let answer = Err(called.fault.clone()?);
+        Some(Fallen {
+            stage: called.stage,
+            slot: called.slot,
+            call: Call { answer, log: called.log.clone(), bounds: Vec::new() },
+        })
+    };
+    calls.iter().filter(of_the_machine).filter_map(fallen).collect()
 }
 
 fn not_loaded(message: &str) -> Fault {

@@ -19,6 +19,23 @@ pub enum Slot {
     Stage,
     /// The one that takes its place when it fails.
     Fallback,
+    /// The one that is asked beside it, and never followed.
+    Shadow,
+}
+
+impl Slot {
+    /// All of them, in the order in which they are asked.
+    pub const ALL: [Slot; 3] = [Slot::Stage, Slot::Fallback, Slot::Shadow];
+
+    /// Its name in what is kept.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Slot::Stage => "stage",
+            Slot::Fallback => "fallback",
+            Slot::Shadow => "shadow",
+        }
+    }
 }
 
 /// Everything.
@@ -76,11 +93,7 @@ pub struct SavedFacts {
 
 /// Where [`SavedFacts::writers`] names the policy of a state.
 pub(crate) fn writer_key(stage: &str, slot: Slot, previous: bool) -> String {
-    let slot = match slot {
-        Slot::Stage => "stage",
-        Slot::Fallback => "fallback",
-    };
-    format!("{stage}/{slot}{}", if previous { "/previous" } else { "" })
+    format!("{stage}/{}{}", slot.as_str(), if previous { "/previous" } else { "" })
 }
 
 /// What a controller remembers of one pool.

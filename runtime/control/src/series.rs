@@ -5,10 +5,12 @@
 //! reset detection per replica before anything is summed; percentiles are merged from buckets, never averaged. Never
 //! proposes a number of replicas.
 
+mod forget;
 mod grid;
 mod ledger;
 mod members;
 mod merge;
+mod packed;
 mod pages;
 mod rules;
 mod track;
@@ -16,6 +18,8 @@ mod track;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::decision::Input;
 use crate::policy::{MetricNeed, Series};
@@ -80,19 +84,27 @@ pub(crate) struct Answered {
 }
 
 /// All samples of one raw signal.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Tracks {
     /// Of the table; none for a source's own signal.
+    #[serde(skip)]
     row: Option<&'static signals::Signal>,
     /// Sorted by origin, then labels.
     list: Vec<Track>,
     /// Where the next reading belongs if replicas come in their order, as they mostly do.
+    #[serde(skip)]
     hint: usize,
+    /// How far back it is asked for.
+    #[serde(skip)]
+    reach: Span,
+    /// It is among those that ever had a good value, and among those that replicas gave: known to be, where true.
+    #[serde(skip)]
+    known: (bool, bool),
 }
 
 impl Tracks {
-    fn new(signal: &str) -> Self {
-        Tracks { row: signals::canonical(signal), list: Vec::new(), hint: 0 }
+    fn new(signal: &str, reach: Span) -> Self {
+        Tracks { row: signals::canonical(signal), list: Vec::new(), hint: 0, reach, known: (false, false) }
     }
 
     fn find(&self, origin: &Origin, labels: &Labels) -> Result<usize, usize> {
@@ -120,7 +132,7 @@ impl Tracks {
 }
 
 /// Every window of one workload.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Windows {
     signals: BTreeMap<Arc<str>, Tracks>,
     members: Members,
@@ -185,12 +197,14 @@ impl Windows {
                 extend(raw);
             }
         }
+        for (signal, tracks) in &mut self.signals {
+            tracks.reach = self.reach.get(signal).copied().unwrap_or_default();
+        }
     }
 
-    /// How much of its past a track of that signal keeps.
-    fn keep(&self, signal: &str, histogram: bool) -> Keep {
+    /// How much of its past a track keeps whose signal is asked for so far back.
+    fn keep(&self, reach: Span, histogram: bool) -> Keep {
         let base = if histogram { Span(0) } else { BASE_RETENTION };
-        let reach = self.reach.get(signal).copied().unwrap_or_default();
         let (weight, share) = (if histogram { HISTOGRAM_WEIGHS } else { 1 }, MAX_KEPT / self.tracks.max(1));
         Keep {
             span: Span(reach.max(base).0.saturating_add(self.slack.0)),
@@ -217,7 +231,7 @@ impl Windows {
     pub(crate) fn take(&mut self, samples: Vec<Sample>, limits: Limits, now: Time) {
         // The readings of a page come together; what is derived from several of them waits for the last.
         let mut samples = samples.into_iter().peekable();
-        let mut split: BTreeSet<Origin> = BTreeSet::new();
+        let mut split: Vec<Origin> = Vec::new();
         while let Some(sample) = samples.next() {
             let origin = sample.origin.clone();
             let mut page = Heard::default();
@@ -230,9 +244,11 @@ impl Windows {
                     self.first_heard = page.at;
                 }
                 self.members.heard(pool, replica, &page);
-                split.insert(origin);
+                split.push(origin);
             }
         }
+        split.sort_unstable();
+        split.dedup();
         for origin in split {
             self.settle(&origin, limits, now);
         }
@@ -241,13 +257,15 @@ impl Windows {
     fn take_one(&mut self, sample: Sample, page: &mut Heard, now: Time) {
         let at = sample.at.min(now);
         let histogram = matches!(sample.reading, Reading::Histogram(_));
-        let keep = self.keep(&sample.signal, histogram);
-        if !self.signals.contains_key(&*sample.signal) {
+        let of_signal = self.signals.get(&*sample.signal).map(|tracks| tracks.reach);
+        let reach = of_signal.unwrap_or_else(|| self.reach.get(&*sample.signal).copied().unwrap_or_default());
+        let keep = self.keep(reach, histogram);
+        if of_signal.is_none() {
             if self.tracks >= MAX_TRACKS {
                 self.dropped += 1;
                 return;
             }
-            self.signals.insert(Arc::clone(&sample.signal), Tracks::new(&sample.signal));
+            self.signals.insert(Arc::clone(&sample.signal), Tracks::new(&sample.signal, reach));
         }
         let Some(tracks) = self.signals.get_mut(&*sample.signal) else { return };
         let index = match tracks.find(&sample.origin, &sample.labels) {
@@ -277,11 +295,13 @@ impl Windows {
             tracks.list[index].refuse(at)
         };
         let Arrival::Kept { moved } = arrival else { return };
-        if !self.seen.contains(&*sample.signal) {
+        if !tracks.known.0 {
             self.seen.insert(sample.signal.to_string());
+            tracks.known.0 = true;
         }
-        if sample.origin != Origin::Query && !self.spoken.contains(&*sample.signal) {
+        if sample.origin != Origin::Query && !tracks.known.1 {
             self.spoken.insert(sample.signal.to_string());
+            tracks.known.1 = true;
         }
         let counts = !matches!(sample.reading, Reading::Gauge(_));
         page.at = page.at.max(Some(at));
@@ -313,7 +333,7 @@ impl Windows {
             stalled: stalled.is_some(),
         });
         if let Some(page) = page.filter(|p| now.since(p.at) <= limits.stale_after) {
-            let keep = self.keep("request-rate", false);
+            let keep = self.keep(self.reach.get("request-rate").copied().unwrap_or_default(), false);
             self.ledger.note(origin, page, keep, limits.stale_after);
         }
         if let Some(since) = stalled {
@@ -325,16 +345,6 @@ impl Windows {
         }
     }
 
-    /// What was measured of a pool's service rate, for a later process.
-    pub(crate) fn measured(&self, pool: &str) -> Vec<(Time, f64)> {
-        self.ledger.measured(pool)
-    }
-
-    /// What an earlier process measured of a pool's service rate.
-    pub(crate) fn inherit(&mut self, pool: &str, measured: &[(Time, f64)]) {
-        self.ledger.inherit(pool, measured);
-    }
-
     /// Samples that were dropped because the workload has too many tracks.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
@@ -343,47 +353,6 @@ impl Windows {
     /// Signals that ever had a good value.
     pub(crate) fn seen(&self) -> &BTreeSet<String> {
         &self.seen
-    }
-
-    /// Forgets what no window reaches any more.
-    pub(crate) fn forget(&mut self, limits: Limits, now: Time) {
-        let reach = self.reach.values().copied().max().unwrap_or_default().max(BASE_RETENTION);
-        let keep = now - Span(reach.0.saturating_add(self.slack.0).max(limits.silent_after.0));
-        self.members.forget(keep);
-        self.ledger.forget(keep);
-        // A signal that nobody has given for so long, while the replicas speak, is one they no longer have (another
-        // engine, another version): it is then as if it had never been seen.
-        let long = self.first_heard.is_some_and(|at| now.since(at) > limits.silent_after);
-        let speaks = long && self.members.someone_speaks(limits, now);
-        let (mut given, mut spoken) = (self.owed.clone(), BTreeSet::new());
-        let (members, mut left) = (&self.members, 0);
-        for (signal, tracks) in &mut self.signals {
-            let owed = self.owed.contains(&**signal).then(|| tracks.page_newest());
-            // Running totals of a replica that serves stay, whatever their labels: without them they would seem to grow
-            // at once by all they ever counted when they come back. So does what is given, if only as nonsense.
-            tracks.list.retain(|t| match t.newest_at() {
-                Some(at) => {
-                    at >= keep
-                        || ((t.is_running() || t.given_at() >= Some(keep)) && members.serves(&t.origin))
-                        || owed.is_some_and(|newest| t.left_with_its_page(newest, now.since(keep)))
-                }
-                None => members.serves(&t.origin),
-            });
-            left += tracks.list.len();
-            let mut of_late =
-                tracks.list.iter().filter(|t| t.given_at().is_some_and(|at| now.since(at) <= limits.silent_after));
-            if speaks && let Some(first) = of_late.next() {
-                given.insert(signal.to_string());
-                // Pages come last in the order of origins.
-                spoken.extend((first.origin != Origin::Query).then(|| signal.to_string()));
-            }
-        }
-        self.tracks = left;
-        self.signals.retain(|_, tracks| !tracks.list.is_empty());
-        if speaks {
-            self.seen.retain(|signal| given.contains(signal));
-            self.spoken = spoken;
-        }
     }
 }
 

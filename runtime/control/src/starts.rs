@@ -38,6 +38,9 @@ pub struct Starts {
     /// Finished and not yet fetched for the daemon's histogram. At most [`KEPT`].
     #[serde(skip)]
     fresh: Vec<Span>,
+    /// Median and 90th percentile of `finished`, sorted once for each that is added; none: not known.
+    #[serde(skip)]
+    usual: Option<(Span, Span)>,
 }
 
 /// An accepted increase whose replicas have not all shown up: when, how many, and how many there should be with them
@@ -158,6 +161,9 @@ impl Starts {
             }
         }
         self.met = true;
+        if self.usual.is_none() && self.finished.len() >= ENOUGH {
+            self.usual = Some((self.finished_at(0.5), self.finished_at(0.9)));
+        }
     }
 
     fn claim(&self) -> Option<Time> {
@@ -197,6 +203,7 @@ impl Starts {
         if list.len() > KEPT {
             list.pop_front();
         }
+        self.usual = None;
     }
 
     /// Durations of starts that finished since the last call.
@@ -228,11 +235,15 @@ impl Starts {
         Some(product_limit(&all, 0.9))
     }
 
-    /// A quantile of the finished starts alone: an unfinished one would move its own goal.
-    fn usual(&self, q: f64, manifest: Span) -> Span {
+    /// Median and 90th percentile of the finished starts alone: an unfinished one would move its own goal.
+    fn usual(&self, manifest: Span) -> (Span, Span) {
         if self.finished.len() < ENOUGH {
-            return manifest;
+            return (manifest, manifest);
         }
+        self.usual.unwrap_or_else(|| (self.finished_at(0.5), self.finished_at(0.9)))
+    }
+
+    fn finished_at(&self, q: f64) -> Span {
         let mut all: Vec<(Span, bool)> = self.finished.iter().map(|d| (*d, true)).collect();
         all.sort_unstable();
         product_limit(&all, q)
@@ -240,12 +251,12 @@ impl Starts {
 
     /// Twice the p90. A start of no measurable length must not make every later one stuck.
     fn stuck_after(&self, manifest: Span) -> Span {
-        Span(self.usual(0.9, manifest).0.max(1_000).saturating_mul(2))
+        Span(self.usual(manifest).1.0.max(1_000).saturating_mul(2))
     }
 
     /// What is on its way, and when it is expected.
     pub(crate) fn expected(&self, manifest: Span, now: Time) -> Expected {
-        let (p50, p90) = (self.usual(0.5, manifest), self.usual(0.9, manifest));
+        let (p50, p90) = self.usual(manifest);
         let limit = self.stuck_after(manifest);
         let mut expected = Expected::default();
         for start in self.running.values() {

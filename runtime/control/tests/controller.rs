@@ -59,7 +59,13 @@ fn config(on_failure: OnFailure) -> WorkloadConfig {
             startup: Span(10_000),
             attributes: Vec::new(),
         }],
-        stages: vec![StageConfig { name: "count".to_owned(), module, combine: Combine::Replace, on_failure }],
+        stages: vec![StageConfig {
+            name: "count".to_owned(),
+            module,
+            combine: Combine::Replace,
+            on_failure,
+            shadow: None,
+        }],
         guardrails: Guardrails {
             stale_after: None,
             min_coverage: 0.9,

@@ -125,6 +125,7 @@ fn config() -> WorkloadConfig {
             module,
             combine: Combine::Replace,
             on_failure: OnFailure::NoDown,
+            shadow: None,
         }],
         guardrails: Guardrails {
             stale_after: Some(STALE),

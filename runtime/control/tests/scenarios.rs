@@ -40,3 +40,21 @@ fn a_wrong_line_is_named() {
     let problem = script::play("workload interval=5s\nnonsense here").err().unwrap();
     assert!(problem.starts_with("line 2:"), "{problem}");
 }
+
+#[test]
+fn every_scenario_is_computed_again_to_the_same_bytes_from_every_segment() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let files = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path());
+    let mut segments = 0;
+    for file in files.filter(|f| f.extension().is_some_and(|e| e == "txt")) {
+        let played = script::play(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let all = std::panic::catch_unwind(|| played.tapes.replay(0));
+        assert_eq!(all.ok(), Some(played.decisions.len()), "{}", file.display());
+        for first in 1..played.tapes.segments() {
+            let again = std::panic::catch_unwind(|| played.tapes.replay(first));
+            assert!(again.is_ok(), "{}, from segment {first}", file.display());
+        }
+        segments += played.tapes.segments();
+    }
+    assert!(segments > 50, "{segments}");
+}

@@ -24,7 +24,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use trimtab_control::Arbiter;
+use trimtab_control::{Arbiter, Slot};
 use trimtab_sandbox::{Allocator, Compiler, Sandbox, SandboxConfig, SandboxError};
 
 pub use own_port::problems as own_addresses;
@@ -32,6 +32,7 @@ pub use view::{Command, Daemon, OrderError, SourceView, StageView, View};
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::journal::Journals;
 use crate::manifest::{self, Problem, Scaler, Standing};
 use crate::metrics::Metrics;
 use crate::modules::{ModuleEvent, Modules, ModulesConfig, ModulesError};
@@ -80,6 +81,9 @@ pub enum StartError {
     /// The policy loader cannot start.
     #[error(transparent)]
     Modules(#[from] ModulesError),
+    /// The thread that writes journals cannot start.
+    #[error("the journals' thread cannot start")]
+    Journals(#[from] std::io::Error),
 }
 
 /// Everything that may fail has been tried, and nothing runs yet.
@@ -87,6 +91,7 @@ pub struct Prepared {
     shared: Arc<Shared>,
     standing: Standing,
     store: Store,
+    journals: Journals,
     fits: Vec<(Arc<Scaler>, Vec<Fit>)>,
     /// Those whose modules are still being compiled.
     waiting: Vec<(Arc<Scaler>, Vec<Problem>)>,
@@ -115,6 +120,7 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
     if let Some(repaired) = store.repaired() {
         tracing::error!("{repaired}");
     }
+    let journals = Journals::start(store.directory())?;
     // Children of any kind get none of the files that this process was born with.
     keep_files();
     let sandbox = Sandbox::new(SandboxConfig {
@@ -145,7 +151,9 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
     let (mut fits, mut waiting) = (Vec::new(), Vec::new());
     for scaler in standing.scalers() {
         let (found, wrong) = stages::check(scaler, &snapshot);
-        if found.iter().any(Fit::is_awaited) && found.iter().all(|fit| fit.serves.is_some() || fit.is_awaited()) {
+        if found.iter().any(Fit::is_awaited)
+            && found.iter().all(|fit| fit.serves.is_some() || fit.is_awaited() || fit.is_needless())
+        {
             waiting.push((Arc::clone(scaler), wrong));
         } else {
             problems.extend(wrong);
@@ -162,13 +170,14 @@ pub fn prepare(config: DaemonConfig) -> Result<Prepared, StartError> {
         metrics,
     });
     let DaemonConfig { manifests: paths, listen, clock, dry_run, .. } = config;
-    Ok(Prepared { shared, standing, store, fits, waiting, paths, listen, clock, dry_run })
+    Ok(Prepared { shared, standing, store, journals, fits, waiting, paths, listen, clock, dry_run })
 }
 
 /// Namespace and name of every policy that a workload needs.
 fn wanted(scaler: &Arc<Scaler>) -> Vec<(String, String)> {
     let namespace = &scaler.config.id.namespace;
-    stages::wishes(scaler).into_iter().map(|wish| (namespace.clone(), wish.module.policy)).collect()
+    let needed = stages::wishes(scaler).into_iter().filter(|wish| wish.slot != Slot::Shadow);
+    needed.map(|wish| (namespace.clone(), wish.module.policy)).collect()
 }
 
 /// One line and one count for what happened to a module file.
@@ -203,6 +212,7 @@ impl Prepared {
             permits: Arc::new(Semaphore::new((2 * cores).clamp(4, 32))),
             environment: Environment { client, clock: self.clock, store: self.store, processes, metrics },
             dry_run: self.dry_run,
+            journals: self.journals,
         };
         let mut supervisor = Supervisor::new(Arc::clone(&self.shared), common, self.paths, self.listen, self.standing);
         for (scaler, fits) in &self.fits {

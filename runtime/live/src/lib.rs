@@ -8,6 +8,7 @@ pub mod clock;
 pub mod daemon;
 pub mod exposition;
 mod hints;
+pub mod journal;
 pub mod manifest;
 pub mod metrics;
 pub mod modules;

@@ -53,6 +53,8 @@ pub struct Scaler {
     pub config: WorkloadConfig,
     /// How decisions are carried out.
     pub actuator: Actuator,
+    /// Bytes of its journal; none: there is none.
+    pub journal: Option<u64>,
     /// For schedules.
     pub time_zone: jiff::tz::TimeZone,
     /// What runs each pool, in the order of `config.pools`.
@@ -87,6 +89,8 @@ impl Scaler {
 pub struct StagePlaces {
     /// Of the module's name.
     pub policy: Place,
+    /// Of the shadow's name; without one, that of the module's.
+    pub shadow: Place,
     config: BTreeMap<String, Spot>,
     fallback: BTreeMap<String, Spot>,
 }

@@ -56,6 +56,8 @@ pub struct Metrics {
     guardrail_limits: Series<Counter, 3>,
     startup: Series<Histogram, 3>,
     check_violations: Series<Counter, 2>,
+    journal_gaps: Series<Counter, 2>,
+    shadow_calls: Series<Counter, 4>,
     /// Behind `policy_info`: several workloads of a tenant may run several versions.
     serving: Mutex<BTreeMap<WorkloadId, BTreeSet<(String, String)>>>,
 }
@@ -93,6 +95,8 @@ impl Metrics {
             guardrail_limits: Series::new(["namespace", "workload", "rule"], counter, &dropped),
             startup: Series::new(["namespace", "workload", "pool"], || Histogram::new(STARTUP), &dropped),
             check_violations: Series::new(["namespace", "workload"], counter, &dropped),
+            shadow_calls: Series::new(["namespace", "workload", "stage", "outcome"], counter, &dropped),
+            journal_gaps: Series::new(["namespace", "workload"], counter, &dropped),
             serving: Mutex::default(),
         };
         metrics.registry = metrics.register(dropped);
@@ -176,6 +180,16 @@ impl Metrics {
             "check_violations",
             "Decisions that were dropped because they broke an invariant: each is a defect to report",
             self.check_violations.clone(),
+        );
+        own.register(
+            "journal_gaps",
+            "Segments of a journal that ended because something could not be written",
+            self.journal_gaps.clone(),
+        );
+        own.register(
+            "shadow_calls",
+            "Decisions in which a shadow proposed the same as its stage, something else (differs), or nothing (error)",
+            self.shadow_calls.clone(),
         );
         own.register("metric_series_dropped", "New series that a full family did not take", dropped);
         registry
@@ -288,6 +302,16 @@ impl Metrics {
         self.check_violations.with(of(id), Counter::inc);
     }
 
+    /// A shadow was asked: `same`, `differs` or `error`.
+    pub fn shadow(&self, id: &WorkloadId, stage: &str, outcome: &'static str) {
+        self.shadow_calls.with([&id.namespace, &id.name, stage, outcome], Counter::inc);
+    }
+
+    /// Something could not be written to a journal.
+    pub fn journal_gap(&self, id: &WorkloadId) {
+        self.journal_gaps.with(of(id), Counter::inc);
+    }
+
     /// Drops every series of a workload that is no more.
     pub fn forget(&self, id: &WorkloadId) {
         let of = of(id);
@@ -300,6 +324,8 @@ impl Metrics {
         self.guardrail_limits.remove(&of);
         self.startup.remove(&of);
         self.check_violations.remove(&of);
+        self.journal_gaps.remove(&of);
+        self.shadow_calls.remove(&of);
         self.policies_serving(id, BTreeSet::new());
     }
 }

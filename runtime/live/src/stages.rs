@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use trimtab_control::Slot;
-use trimtab_control::config::{Module, ModuleRef, OnFailure};
+use trimtab_control::config::{Module, ModuleRef};
 use trimtab_control::policy::{MetricNeed, Observation, Policy, Preparation};
 use trimtab_control::signals::answerable;
 use trimtab_sandbox::{Admitted, Limits, Refusal, Stage, synthetic_observation};
@@ -31,10 +31,8 @@ pub struct Wish {
 pub fn wishes(scaler: &Scaler) -> Vec<Wish> {
     let mut wishes = Vec::new();
     for stage in &scaler.config.stages {
-        wishes.push(Wish { stage: stage.name.clone(), slot: Slot::Stage, module: stage.module.clone() });
-        if let OnFailure::Fallback(module) = &stage.on_failure {
-            wishes.push(Wish { stage: stage.name.clone(), slot: Slot::Fallback, module: (**module).clone() });
-        }
+        let slots = stage.slots();
+        wishes.extend(slots.map(|(slot, module)| Wish { stage: stage.name.clone(), slot, module: module.clone() }));
     }
     wishes
 }
@@ -211,13 +209,30 @@ impl Fit {
         })
     }
 
-    /// Nothing serves only because the module is being compiled.
-    pub fn is_awaited(&self) -> bool {
-        self.serves.is_none() && self.refusal.as_ref().is_some_and(|refusal| refusal.code == COMPILING)
+    /// The workload can start without it.
+    pub fn is_needless(&self) -> bool {
+        self.wish.slot == Slot::Shadow
     }
 
-    /// What is wrong where nothing serves, placed in the manifest; empty where something does.
+    /// Nothing serves only because the module is being compiled.
+    pub fn is_awaited(&self) -> bool {
+        !self.is_needless()
+            && self.serves.is_none()
+            && self.refusal.as_ref().is_some_and(|refusal| refusal.code == COMPILING)
+    }
+
+    /// What is wrong where nothing serves, placed in the manifest; empty where something does. A shadow that is not there
+    /// keeps nothing from being started: see [`Fit::shadow_problems`].
     pub fn problems(&self, scaler: &Scaler) -> Vec<Problem> {
+        if self.is_needless() { Vec::new() } else { self.missing(scaler) }
+    }
+
+    /// The same for a shadow.
+    pub fn shadow_problems(&self, scaler: &Scaler) -> Vec<Problem> {
+        if self.is_needless() { self.missing(scaler) } else { Vec::new() }
+    }
+
+    fn missing(&self, scaler: &Scaler) -> Vec<Problem> {
         match &self.refusal {
             Some(refusal) if self.serves.is_none() => self.placed(refusal, scaler),
             _ => Vec::new(),
@@ -230,10 +245,12 @@ impl Fit {
             match (places, self.wish.slot) {
                 (Some(places), Slot::Stage) => places.config(pointer),
                 (Some(places), Slot::Fallback) => places.fallback(pointer),
+                (Some(places), Slot::Shadow) => places.shadow.clone(),
                 (None, _) => scaler.place.clone(),
             }
         };
-        let subject = format!("policy `{}`", self.wish.module.policy);
+        let what = if self.wish.slot == Slot::Shadow { "shadow" } else { "policy" };
+        let subject = format!("{what} `{}`", self.wish.module.policy);
         let stage = Step::Admission(refusal.stage);
         let of_config = matches!(refusal.stage, Stage::Config | Stage::Prepare);
         let hint = match refusal.hint.as_str() {
@@ -246,6 +263,7 @@ impl Fit {
         if refusal.issues.is_empty() {
             let place = match places {
                 _ if of_config => config_place(""),
+                Some(places) if self.wish.slot == Slot::Shadow => places.shadow.clone(),
                 Some(places) => places.policy.clone(),
                 None => scaler.place.clone(),
             };

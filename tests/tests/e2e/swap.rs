@@ -155,7 +155,7 @@ fn assert_last_good(daemon: &Daemon, name: &str, word: &str, digest: &str) {
 }
 
 /// A counter that works until it has counted so far.
-fn bounded_counter(most: u32) -> Vec<u8> {
+pub(super) fn bounded_counter(most: u32) -> Vec<u8> {
     let counted = "(i32.store (i32.const 640) (local.get $count))";
     let bound = format!("(if (i32.gt_u (local.get $count) (i32.const {most})) (then (unreachable))) {counted}");
     wat::parse_str(include_str!("counter.wat").replace(counted, &bound)).unwrap()

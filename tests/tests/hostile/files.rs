@@ -17,6 +17,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,8 @@ impl Place {
             state: Some(folder.path().join("state")),
             bundled: Vec::new(),
             watch: true,
+            wanted: Vec::new(),
+            tenants: Arc::default(),
             on_event: Box::new(move |event| drop(told.send(event.clone()))),
         };
         let modules = Modules::start(config, sandbox.clone()).unwrap();

@@ -58,7 +58,7 @@ pub(super) fn patient() -> Limits {
 
 /// A sandbox of its own.
 pub(super) fn sandbox(limits: Limits, allocator: Allocator) -> Sandbox {
-    Sandbox::new(SandboxConfig { limits, allocator }).unwrap()
+    Sandbox::new(SandboxConfig { limits, allocator, ..SandboxConfig::default() }).unwrap()
 }
 
 /// A policy without faults, whose answer everybody knows.

@@ -146,10 +146,24 @@ pub(crate) struct StageStory {
     pub(crate) notes: BTreeMap<String, String>,
     pub(crate) log: Vec<LogStory>,
     pub(crate) error: Option<FaultStory>,
+    pub(crate) shadow: Option<ShadowStory>,
+}
+
+/// What a policy that is never followed said in a stage's place.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ShadowStory {
+    pub(crate) policy: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) digest: String,
+    pub(crate) targets: Vec<TargetStory>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) reason: String,
+    pub(crate) error: Option<FaultStory>,
 }
 
 /// One number of a proposal.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub(crate) struct TargetStory {
     pub(crate) pool: String,

@@ -82,14 +82,14 @@ impl Args {
 }
 
 /// A module's bytes, and where they came from.
-struct Found {
-    place: String,
-    bytes: Vec<u8>,
+pub(super) struct Found {
+    pub(super) place: String,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// `FILE|NAME`: a path has a separator or ends in `.wasm`; a name is looked up as `run` does by default, in
 /// `./policies.d`, then among the bundled ones.
-fn find(module: &Path) -> anyhow::Result<Found> {
+pub(super) fn find(module: &Path) -> anyhow::Result<Found> {
     let text = module.to_string_lossy();
     let is_file = text.contains(std::path::MAIN_SEPARATOR) || text.ends_with(".wasm");
     if is_file {
@@ -142,7 +142,7 @@ fn admit(found: &Found) -> anyhow::Result<Admitted> {
 }
 
 /// A refusal as an error.
-fn failure(place: &str, refusal: &Refusal) -> Failure {
+pub(super) fn failure(place: &str, refusal: &Refusal) -> Failure {
     let issues: Vec<String> = refusal.issues.iter().map(|i| format!("{}: {}", or_whole(&i.path), i.message)).collect();
     let detail = if issues.is_empty() { String::new() } else { format!(" ({})", issues.join("; ")) };
     Failure::new(place, format!("{}: {}{detail}", refusal.stage, refusal.message), refusal.hint.as_str())

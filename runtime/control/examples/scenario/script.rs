@@ -29,6 +29,8 @@
 mod fleet;
 #[path = "script/setup.rs"]
 mod setup;
+#[path = "script/taped.rs"]
+mod taped;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,6 +45,7 @@ use trimtab_control::time::{Span, Time};
 use trimtab_control::{Arbiter, Controller, Saved, Slot};
 
 use fleet::Fleet;
+use taped::Tapes;
 
 /// When every scenario begins: 2026-01-01T00:00:00Z.
 const START: Time = Time(1_767_225_600_000);
@@ -54,6 +57,9 @@ pub(crate) struct Played {
     /// The story, for people: one line per decision, and what was unusual about it.
     #[allow(dead_code)] // the example prints decisions, the tests compare the story
     pub(crate) story: String,
+    /// Everything it was given.
+    #[allow(dead_code)] // only the tests look
+    pub(crate) tapes: Tapes,
 }
 
 /// A stage's scripted answers.
@@ -118,6 +124,7 @@ pub(crate) fn play(text: &str) -> Result<Played, String> {
         let line = line.split('#').next().unwrap_or_default().trim();
         if !line.is_empty() {
             stage.line(line).map_err(|problem| format!("line {}: {problem}", number + 1))?;
+            stage.tape(false);
         }
     }
     Ok(stage.played)
@@ -174,7 +181,7 @@ impl Stage {
             controller: None,
             arbiter: Arbiter::new(),
             now: START,
-            played: Played { decisions: Vec::new(), story: String::new() },
+            played: Played { decisions: Vec::new(), story: String::new(), tapes: Tapes::default() },
         }
     }
 
@@ -294,13 +301,20 @@ impl Stage {
         self.controller.as_mut().unwrap_or_else(|| unreachable!("it was started"))
     }
 
+    fn tape(&mut self, ticked: bool) {
+        if let Some(controller) = &mut self.controller {
+            self.played.tapes.take(controller, ticked);
+        }
+    }
+
     fn start(&mut self, saved: Option<Saved>) {
         let mut controller = Controller::new(self.config.clone(), saved, self.now);
+        self.played.tapes.begin(&mut controller, false);
         controller.set_page_signals(&self.owed[0]);
         controller.set_replica_signals(&self.owed[1]);
         for (name, answers) in &self.answers {
             let preparation = Preparation { needs: self.needs[name].clone(), attributes: Vec::new() };
-            let policy = Arc::new(Scripted(Arc::clone(answers)));
+            let policy = self.played.tapes.hear(Arc::new(Scripted(Arc::clone(answers))));
             let module = Module { policy, digest: format!("sha256:{name}"), preparation, state_version: 1 };
             controller.install(name, Slot::Stage, Ok(module), self.now);
         }
@@ -311,6 +325,7 @@ impl Stage {
         let end = self.now + lasting;
         while self.now < end {
             self.tick()?;
+            self.tape(true);
             self.now = self.now + self.config.interval;
         }
         Ok(())

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sample::{PoolReport, ReplicaState};
 use crate::time::Time;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Fleet {
     reports: BTreeMap<Arc<str>, PoolReport>,
 }

@@ -15,7 +15,7 @@ const MAX_CHANGES: usize = 1_024;
 
 impl Controller {
     /// Gives the decision its name and its place among the kept ones.
-    pub(super) fn finish(&mut self, draft: Draft, present: &[Counts], now: Time) -> Decision {
+    pub(super) fn finish(&mut self, draft: Draft, present: &[Counts], now: Time) {
         self.facts.sequence += 1;
         let id = format!("{}-{}-{}", self.config.generation, now.0, self.facts.sequence);
         let names = self.config.pools.iter().map(|p| p.name.clone());
@@ -42,12 +42,11 @@ impl Controller {
             remove_first: self.remove_first(now),
             pools,
         };
-        self.remember(&decision, now);
-        decision
+        self.remember(decision, now);
     }
 
     /// Keeps the decision, and its changes as on their way.
-    fn remember(&mut self, decision: &Decision, now: Time) {
+    fn remember(&mut self, decision: Decision, now: Time) {
         for pool in decision.pools.iter().filter(|p| p.outcome.is_none()) {
             let Some(memory) = self.facts.pools.get_mut(&pool.name) else { continue };
             memory.changes.push_back(Change {
@@ -68,10 +67,10 @@ impl Controller {
             }
         }
         let kept = &mut self.facts.decisions;
-        if kept.back().is_some_and(|last| came_to_nothing(last, decision)) {
+        if kept.back().is_some_and(|last| came_to_nothing(last, &decision)) {
             kept.pop_back();
         }
-        kept.push_back(decision.clone());
+        kept.push_back(decision);
         let changed = kept.iter().filter(|d| d.changes()).count();
         if changed > KEPT_DECISIONS {
             kept.pop_front();
@@ -81,6 +80,9 @@ impl Controller {
     /// Whoever carried out a pool's actions is gone, perhaps with one in flight: whether the target took it, its next
     /// report will say.
     pub fn let_go(&mut self, pool: &str) {
+        if let Some(tape) = &mut self.tape {
+            tape.let_go(pool);
+        }
         if let Some(memory) = self.facts.pools.get_mut(pool) {
             memory.settle();
         }
@@ -95,6 +97,9 @@ impl Controller {
     /// Takes in what became of one action. Outcomes of superseded decisions count too: they say what was not done.
     #[allow(clippy::needless_pass_by_value)] // an event is handed over, not lent
     pub fn record(&mut self, outcome: Outcome, now: Time) {
+        if let Some(tape) = &mut self.tape {
+            tape.record(&outcome, now);
+        }
         if let Some(decision) = self.facts.decisions.iter_mut().find(|d| d.id == outcome.decision)
             && let Some(pool) = decision.pools.iter_mut().find(|p| p.name == outcome.pool)
         {

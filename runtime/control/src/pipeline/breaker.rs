@@ -3,6 +3,8 @@
 //! For: a policy that is broken, or was given what it cannot bear, costs one call now and then instead of one a tick, and
 //! what it costs is said. Only what the module did counts: never a fault of the host, never a missing metric.
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::Fault;
 use crate::time::{Span, Time};
 
@@ -15,7 +17,7 @@ const PAUSE_MAX: Span = Span(600_000);
 const NOT_ITS_OWN: [&str; 4] = ["host", "observation-too-large", "missing-metric", "not-loaded"];
 
 /// Of one module behind one stage.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Breaker {
     failures: u32,
     pause: Span,

@@ -5,16 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::breaker::Breaker;
 use super::memory::Memory;
 use super::{Called, breaker};
-use crate::config::{Module, OnFailure, StageConfig};
+use crate::config::{Module, StageConfig};
 use crate::policy::{Fault, MetricNeed};
 use crate::saved::{SavedState, Slot, writer_key};
 use crate::time::Time;
 
 /// A module with the configuration it was admitted for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     /// The policy's name, as the configuration had it.
     pub(crate) policy: String,
@@ -23,7 +25,7 @@ pub(crate) struct Loaded {
 }
 
 /// One slot of one stage.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Cell {
     pub(crate) loaded: Option<Loaded>,
     /// Why the newest module was not taken.
@@ -45,17 +47,18 @@ pub struct Tripped {
     pub fault: Fault,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cells {
     name: String,
     own: Cell,
     fallback: Cell,
+    shadow: Cell,
     /// Why its last call gave no answer.
     failed: Option<Fault>,
 }
 
 /// See the module.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Chain {
     stages: Vec<Cells>,
     /// States that were saved for stages that are not there now; a stage that comes back finds its own.
@@ -94,25 +97,22 @@ impl Chain {
     }
 
     fn adopt(&mut self, name: &str) -> Cells {
-        let mut cells = Cells { name: name.to_owned(), own: Cell::default(), fallback: Cell::default(), failed: None };
+        let mut cells = Cells {
+            name: name.to_owned(),
+            own: Cell::default(),
+            fallback: Cell::default(),
+            shadow: Cell::default(),
+            failed: None,
+        };
         for state in self.orphans.extract_if(.., |o| o.stage == name) {
-            match state.slot {
-                Slot::Stage => cells.own.memory.restore(state, &self.writers),
-                Slot::Fallback => cells.fallback.memory.restore(state, &self.writers),
-            }
+            cells.cell_mut(state.slot).memory.restore(state, &self.writers);
         }
         cells
     }
 
     /// Takes a module in, or notes why there is none. Unknown stages are ignored: the configuration has moved on.
     pub(crate) fn install(&mut self, config: &[StageConfig], stage: &str, slot: Slot, module: Result<Module, Fault>) {
-        let Some(named) = config.iter().find(|s| s.name == stage).and_then(|s| match (slot, &s.on_failure) {
-            (Slot::Stage, _) => Some(&s.module),
-            (Slot::Fallback, OnFailure::Fallback(module)) => Some(&**module),
-            _ => None,
-        }) else {
-            return;
-        };
+        let Some(named) = config.iter().find(|s| s.name == stage).and_then(|s| s.module_for(slot)) else { return };
         let Some(cells) = self.stages.iter_mut().find(|c| c.name == stage) else { return };
         let cell = cells.cell_mut(slot);
         match module {
@@ -144,20 +144,32 @@ impl Chain {
         Some(self.stages.iter_mut().find(|c| c.name == stage)?.cell_mut(slot))
     }
 
-    /// Every module there is, in the order of the chain.
-    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
-        self.stages.iter().flat_map(|c| [&c.own, &c.fallback]).filter_map(|c| c.loaded.as_ref())
+    /// Every module whose answer may count, in the order of the chain.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = ((usize, Slot), &Loaded)> {
+        let places = (0..self.stages.len()).flat_map(|index| [(index, Slot::Stage), (index, Slot::Fallback)]);
+        places.filter_map(|(index, slot)| Some(((index, slot), self.cell(index, slot)?.loaded.as_ref()?)))
     }
 
-    /// What every module needs, each need once.
+    /// Every module there is, to put a policy behind it.
+    pub(crate) fn modules_mut(&mut self) -> impl Iterator<Item = &mut Module> {
+        let cells = self.stages.iter_mut().flat_map(|c| [&mut c.own, &mut c.fallback, &mut c.shadow]);
+        cells.filter_map(|c| c.loaded.as_mut()).map(|l| &mut l.module)
+    }
+
+    /// Every module that is only asked.
+    pub(crate) fn shadows(&self) -> impl Iterator<Item = ((usize, Slot), &Loaded)> {
+        let stages = self.stages.iter().enumerate();
+        stages.filter_map(|(index, cells)| Some(((index, Slot::Shadow), cells.shadow.loaded.as_ref()?)))
+    }
+
+    /// What every module needs whose answer may count, each need once.
     pub(crate) fn needs(&self) -> Vec<MetricNeed> {
-        let mut needs: Vec<MetricNeed> = Vec::new();
-        for need in self.loaded().flat_map(|l| &l.module.preparation.needs) {
-            if !needs.contains(need) {
-                needs.push(need.clone());
-            }
-        }
-        needs
+        once(self.loaded())
+    }
+
+    /// What the others need.
+    pub(crate) fn shadow_needs(&self) -> Vec<MetricNeed> {
+        once(self.shadows())
     }
 
     /// Notes how a stage's last call went.
@@ -203,11 +215,22 @@ impl Chain {
     }
 }
 
+fn once<'a>(modules: impl Iterator<Item = ((usize, Slot), &'a Loaded)>) -> Vec<MetricNeed> {
+    let mut needs: Vec<MetricNeed> = Vec::new();
+    for need in modules.flat_map(|(_, l)| &l.module.preparation.needs) {
+        if !needs.contains(need) {
+            needs.push(need.clone());
+        }
+    }
+    needs
+}
+
 impl Cells {
     fn cell(&self, slot: Slot) -> &Cell {
         match slot {
             Slot::Stage => &self.own,
             Slot::Fallback => &self.fallback,
+            Slot::Shadow => &self.shadow,
         }
     }
 
@@ -215,14 +238,15 @@ impl Cells {
         match slot {
             Slot::Stage => &mut self.own,
             Slot::Fallback => &mut self.fallback,
+            Slot::Shadow => &mut self.shadow,
         }
     }
 
     fn save(&self) -> impl Iterator<Item = SavedState> {
-        self.own.memory.save(&self.name, Slot::Stage).chain(self.fallback.memory.save(&self.name, Slot::Fallback))
+        Slot::ALL.into_iter().flat_map(|slot| self.cell(slot).memory.save(&self.name, slot))
     }
 
     fn writers(&self) -> impl Iterator<Item = (String, String)> {
-        self.own.memory.writers(&self.name, Slot::Stage).chain(self.fallback.memory.writers(&self.name, Slot::Fallback))
+        Slot::ALL.into_iter().flat_map(|slot| self.cell(slot).memory.writers(&self.name, slot))
     }
 }

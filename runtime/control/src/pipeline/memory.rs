@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::saved::{SavedState, Slot, writer_key};
 
 /// So many good decisions confirm a module.
 pub(crate) const CONFIRMED: u32 = 20;
 
 /// One kept state.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     /// The policy that wrote it; empty: not known, since an earlier daemon kept it.
     policy: String,
@@ -22,7 +24,7 @@ struct State {
 }
 
 /// See the module.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     current: State,
     good: u32,

@@ -7,6 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::Windows;
 use super::track::{Keep, Track};
 use crate::sample::{Labels, Origin, Reading};
 use crate::time::{Span, Time};
@@ -40,7 +43,7 @@ pub(super) struct Page {
 }
 
 /// One replica's books.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Account {
     /// Running total of arrivals, as a counter track.
     pub(super) arrivals: Option<Track>,
@@ -55,7 +58,7 @@ pub(super) struct Account {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
     accounts: BTreeMap<Origin, Account>,
 }
@@ -150,6 +153,18 @@ impl Ledger {
             let measured = measured.iter().copied().take(MAX_MEASURED).collect();
             self.accounts.insert(origin, Account { measured, ..Account::default() });
         }
+    }
+}
+
+impl Windows {
+    /// What was measured of a pool's service rate, for a later process.
+    pub(crate) fn measured(&self, pool: &str) -> Vec<(Time, f64)> {
+        self.ledger.measured(pool)
+    }
+
+    /// What an earlier process measured of a pool's service rate.
+    pub(crate) fn inherit(&mut self, pool: &str, measured: &[(Time, f64)]) {
+        self.ledger.inherit(pool, measured);
     }
 }
 

@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Limits;
 use crate::sample::{Origin, PoolReport, ReplicaState};
 use crate::time::{Span, Time};
 
 /// One replica that serves or served.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Member {
     /// Since when it serves, as far as this process knows.
     pub(super) from: Time,
@@ -39,7 +41,7 @@ pub(super) struct Heard {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Members {
     pools: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Member>>,
     /// Whether any replica ever answered: without sources per replica, nobody is silent.

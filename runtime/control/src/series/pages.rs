@@ -44,6 +44,7 @@ impl Windows {
             }
         }
         self.tracks = self.signals.values().map(|t| t.list.len()).sum();
+        self.note_known();
     }
 
     /// Whether replicas are asked for what answers a need.
@@ -82,6 +83,23 @@ impl Windows {
     /// Whether a configured page owes that raw signal and has never given it.
     pub(super) fn lacks(&self, raw: &str) -> bool {
         self.is_owed(raw) && self.signals.get(raw).is_none_or(|tracks| tracks.of(&Origin::Query).is_empty())
+    }
+}
+
+impl Windows {
+    /// After it was read back: the rows of the table, which are not written down.
+    pub(crate) fn find_rows(&mut self) {
+        for (signal, tracks) in &mut self.signals {
+            tracks.row = signals::canonical(signal);
+            tracks.reach = self.reach.get(signal).copied().unwrap_or_default();
+        }
+    }
+
+    /// Names of signals were taken away: which of them each signal is among.
+    pub(super) fn note_known(&mut self) {
+        for (signal, tracks) in &mut self.signals {
+            tracks.known = (self.seen.contains(&**signal), self.spoken.contains(&**signal));
+        }
     }
 }
 

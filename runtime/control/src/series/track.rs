@@ -6,6 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::packed;
 use crate::sample::{Histogram, Labels, Origin, Reading};
 use crate::time::{Span, Time};
 
@@ -42,8 +45,8 @@ pub(crate) struct Keep {
 /// Running bucket counts with resets taken out: the raw counts plus what was counted before the last reset.
 #[derive(Debug, Clone)]
 pub(super) struct Buckets {
-    raw: Arc<Histogram>,
-    before: Option<Arc<[f64]>>,
+    pub(super) raw: Arc<Histogram>,
+    pub(super) before: Option<Arc<[f64]>>,
 }
 
 impl Buckets {
@@ -87,10 +90,11 @@ pub(super) struct Point {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Track {
     pub(super) origin: Origin,
     pub(super) labels: Labels,
+    #[serde(with = "packed")]
     pub(super) points: VecDeque<Point>,
     /// The newest raw number of a counter, to see a reset.
     raw: f64,

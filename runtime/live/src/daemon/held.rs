@@ -3,6 +3,7 @@
 //! For: the loop, which ticks, and the steward, which swaps modules between ticks; both hold the controller for as long
 //! as a value takes to compute, and never while they wait for anything. Never decides.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ use trimtab_control::{Arbiter, Controller};
 
 use super::view::{Seat, SourceView, StageView, View};
 use crate::clock::Clock;
+use crate::journal::{Journals, Recorder};
 use crate::manifest::Problem;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -26,12 +28,18 @@ pub(super) struct Held {
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
     pub(super) seat: Arc<Seat>,
-    controller: Mutex<Controller>,
+    inner: Mutex<Inner>,
     aside: Mutex<Aside>,
     /// Told when a module has failed too often: see [`Controller::take_tripped`].
     pub(super) tripped: Notify,
     /// Grows when a module, the configuration or a standing order changes: actions of before are void.
     fence: AtomicU64,
+}
+
+/// The controller, and where everything that it is given is written down.
+struct Inner {
+    controller: Controller,
+    recorder: Recorder,
 }
 
 /// What is shown beside the controller's own account.
@@ -41,6 +49,8 @@ struct Aside {
     sources: Vec<SourceView>,
     notes: Vec<String>,
     problems: Vec<Problem>,
+    /// By stage: why its shadow is not there.
+    shadows: BTreeMap<String, Vec<Problem>>,
     ticked: bool,
     missed_ticks: u64,
 }
@@ -52,16 +62,18 @@ impl Held {
         store: Store,
         metrics: Arc<Metrics>,
         seat: Arc<Seat>,
+        journals: Journals,
     ) -> Held {
         let id = controller.config().id.clone();
         let aside = Mutex::default();
+        let recorder = Recorder::new(journals, id.clone());
         Held {
             id,
             clock,
             store,
             metrics,
             seat,
-            controller: Mutex::new(controller),
+            inner: Mutex::new(Inner { controller, recorder }),
             aside,
             tripped: Notify::new(),
             fence: AtomicU64::new(0),
@@ -70,7 +82,36 @@ impl Held {
 
     /// Holds the controller for as long as `f` takes. A panic elsewhere leaves it as it was between two of its steps.
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut Controller) -> R) -> R {
-        f(&mut self.controller.lock().unwrap_or_else(PoisonError::into_inner))
+        self.with_both(|controller, _| f(controller))
+    }
+
+    /// The same, with the journal. What the controller was given goes there before anybody else holds it.
+    fn with_both<R>(&self, f: impl FnOnce(&mut Controller, &mut Recorder) -> R) -> R {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Inner { controller, recorder } = &mut *inner;
+        let lost = recorder.lost();
+        let result = f(controller, recorder);
+        recorder.after(controller, || self.clock.now());
+        for _ in lost..recorder.lost() {
+            self.metrics.journal_gap(&self.id);
+        }
+        result
+    }
+
+    /// Keeps a journal of so many bytes from now on; none: keeps none.
+    pub(super) fn keep_journal(&self, most: Option<u64>) {
+        let now = self.clock.now();
+        self.with_both(|controller, recorder| recorder.set(most, controller, now));
+    }
+
+    /// A module that may be installed.
+    pub(super) fn keep_module(&self, digest: &str, bytes: &Arc<[u8]>) {
+        self.with_both(|_, recorder| recorder.module(digest, bytes));
+    }
+
+    /// Nothing more will happen.
+    pub(super) fn close_journal(&self) {
+        self.with_both(|controller, recorder| recorder.end(controller));
     }
 
     fn aside<R>(&self, f: impl FnOnce(&mut Aside) -> R) -> R {
@@ -116,6 +157,21 @@ impl Held {
 
     pub(super) fn set_problems(&self, problems: Vec<Problem>) {
         self.aside(|aside| aside.problems = problems);
+    }
+
+    /// Whether these are what is wrong with the newest manifest already.
+    pub(super) fn has_problems(&self, problems: &[Problem]) -> bool {
+        self.aside(|aside| aside.problems == problems)
+    }
+
+    /// Why a stage's shadow is not there; empty: it is.
+    pub(super) fn set_shadow(&self, stage: &str, problems: Vec<Problem>) {
+        self.aside(|aside| aside.shadows.insert(stage.to_owned(), problems));
+    }
+
+    /// Stages that are not among these are no more.
+    pub(super) fn keep_shadows(&self, stages: &[String]) {
+        self.aside(|aside| aside.shadows.retain(|stage, _| stages.contains(stage)));
     }
 
     pub(super) fn set_surroundings(&self, sources: Vec<SourceView>, notes: Vec<String>) {
@@ -169,7 +225,7 @@ fn view(controller: &Controller, aside: &Aside, now: Time) -> View {
         decisions: controller.decisions().cloned().collect(),
         sources: aside.sources.clone(),
         notes: aside.notes.clone(),
-        problems: aside.problems.clone(),
+        problems: aside.problems.iter().chain(aside.shadows.values().flatten()).cloned().collect(),
         ticked: aside.ticked,
         missed_ticks: aside.missed_ticks,
     }

@@ -2,7 +2,7 @@
 //!
 //! For: labels that are ours alone. Never text from outside.
 
-use trimtab_control::decision::{OutcomeState, Rule};
+use trimtab_control::decision::{OutcomeState, Rule, ShadowRecord, StageRecord};
 
 pub(super) fn rule(rule: Rule) -> &'static str {
     match rule {
@@ -30,5 +30,14 @@ pub(super) fn outcome(state: OutcomeState) -> &'static str {
         OutcomeState::Failed => "failed",
         OutcomeState::Superseded => "superseded",
         OutcomeState::Dropped => "dropped",
+    }
+}
+
+/// What a shadow said, against its stage.
+pub(super) fn shadow(stage: &StageRecord, shadow: &ShadowRecord) -> &'static str {
+    match &shadow.error {
+        Some(_) => "error",
+        None if shadow.targets == stage.targets => "same",
+        None => "differs",
     }
 }

@@ -161,7 +161,7 @@ impl Steward {
             let problems: Vec<Problem> = fits.iter().flat_map(|fit| fit.problems(&scaler)).collect();
             if problems.is_empty() {
                 self.adopt(scaler, &snapshot, &fits).await;
-            } else if self.held.seat.view.load().problems != problems {
+            } else if !self.held.has_problems(&problems) {
                 for problem in &problems {
                     tracing::warn!(workload = %self.held.id, "the manifest in force stays: {problem}");
                 }
@@ -266,6 +266,12 @@ impl Steward {
                 }
             }
             self.tell(fit);
+            if wish.slot == Slot::Shadow {
+                self.held.set_shadow(&wish.stage, fit.shadow_problems(scaler));
+            }
+            if let Some((admitted, _)) = &fit.serves {
+                self.held.keep_module(admitted.digest(), admitted.bytes());
+            }
             let view = StageView { key: fit.key.clone(), source: origin(fit, snapshot) };
             let serving = fit.serves.as_ref().map(|(admitted, _)| admitted.digest().to_owned());
             self.known.insert((wish.stage.clone(), wish.slot), Known { wish: wish.clone(), signature, view, serving });
@@ -276,6 +282,8 @@ impl Steward {
                 refused: fit.refusal.as_ref().map(fault),
             });
         }
+        let shadowed = scaler.config.stages.iter().filter(|stage| stage.shadow.is_some());
+        self.held.keep_shadows(&shadowed.map(|stage| stage.name.clone()).collect::<Vec<_>>());
         self.tell_serving();
         let stage_views = scaler.config.stages.iter().map(|stage| {
             let known = self.known.get(&(stage.name.clone(), Slot::Stage));

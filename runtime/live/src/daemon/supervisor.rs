@@ -114,7 +114,9 @@ impl Supervisor {
             environment.store.clone(),
             Arc::clone(&self.shared.metrics),
             Arc::clone(&seat),
+            self.common.journals.clone(),
         ));
+        held.keep_journal(scaler.journal);
         let (events, event_inbox) = mpsc::channel(INBOX);
         let steward =
             Steward::new(Arc::clone(&held), Arc::clone(&self.shared), events, Arc::clone(scaler), generation, fits);
@@ -286,7 +288,8 @@ impl Supervisor {
         if stop_replicas {
             self.common.environment.processes.stop_all().await;
         }
-        let _ = timeout_at(deadline + Duration::from_millis(200), self.common.environment.store.flush()).await;
+        let written = async { tokio::join!(self.common.environment.store.flush(), self.common.journals.flush()) };
+        let _ = timeout_at(deadline + Duration::from_millis(200), written).await;
     }
 
     /// Says once that the disk fails, and once that it does not any more.

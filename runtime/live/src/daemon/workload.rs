@@ -21,6 +21,7 @@ use super::schedule::Schedule;
 use super::steward::Install;
 use super::view::{Command, Order};
 use super::wiring::{self, Environment, Wiring};
+use crate::journal::Journals;
 use crate::manifest::{Actuator, Scaler};
 
 /// Outcomes and changes that wait for the loop.
@@ -41,6 +42,7 @@ pub(super) struct Common {
     /// Policies that may be called at the same time.
     pub(super) permits: Arc<Semaphore>,
     pub(super) environment: Environment,
+    pub(super) journals: Journals,
     /// Decides only, whatever manifests say.
     pub(super) dry_run: bool,
 }
@@ -99,6 +101,7 @@ impl Workload {
             }
         }
         self.held.keep();
+        self.held.close_journal();
     }
 
     /// The clock-independent facts of a configuration, told to the controller.
@@ -169,6 +172,9 @@ impl Workload {
         }
         for step in decision.guardrails.iter().filter(|s| s.from != s.to || s.standby_from != s.standby_to) {
             self.held.metrics.limited(id, super::labels::rule(step.rule));
+        }
+        for (stage, shadow) in decision.stages.iter().filter_map(|stage| Some((stage, stage.shadow.as_ref()?))) {
+            self.held.metrics.shadow(id, &stage.name, super::labels::shadow(stage, shadow));
         }
         if let Some(at) = decision.recheck_at {
             let ahead = Duration::from_millis(at.since(self.held.clock.now()).0);
@@ -250,6 +256,7 @@ impl Workload {
         let mut config = scaler.config.clone();
         config.generation = generation;
         self.held.raise_fence();
+        self.held.keep_journal(scaler.journal);
         self.held.with(|controller| {
             controller.reconfigure(config, now);
             for install in installs {

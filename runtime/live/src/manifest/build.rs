@@ -95,6 +95,7 @@ pub(super) fn scaler(root: &Node, report: &mut Report) -> Option<Scaler> {
             written::Actuator::Direct => Actuator::Direct,
             written::Actuator::Observe => Actuator::Observe,
         },
+        journal: spec.journal.as_ref().map(|journal| journal.max_size.value.0),
         time_zone: spec.time_zone.value.0.clone(),
         targets,
         sources,
@@ -171,6 +172,12 @@ fn wake_rule(wake: &At<written::Wake>) -> Option<WakeRule> {
 fn stage_config(stage: &written::Stage) -> StageConfig {
     let name = stage.name.value.0.clone();
     StageConfig {
+        // It stands in for its stage, and so has its settings.
+        shadow: stage.shadow.as_ref().map(|shadow| ModuleRef {
+            policy: shadow.value.0.clone(),
+            config: config_text(stage.config.as_ref()),
+            digest: None,
+        }),
         module: ModuleRef {
             policy: stage.policy.as_ref().map_or_else(|| name.clone(), |policy| policy.value.0.clone()),
             config: config_text(stage.config.as_ref()),
@@ -208,7 +215,13 @@ fn stage_places(stage: &At<written::Stage>, report: &Report) -> StagePlaces {
         written::OnFailure::Plain(_) => BTreeMap::new(),
     };
     let policy = stage.policy.as_ref().map_or(stage.name.spot, |policy| policy.spot);
-    StagePlaces { policy: report.place(policy), config: spots(stage.config.as_ref(), policy), fallback }
+    let shadow = stage.shadow.as_ref().map_or(policy, |shadow| shadow.spot);
+    StagePlaces {
+        policy: report.place(policy),
+        shadow: report.place(shadow),
+        config: spots(stage.config.as_ref(), policy),
+        fallback,
+    }
 }
 
 fn guardrails(given: &written::Guardrails) -> control::Guardrails {

@@ -98,6 +98,9 @@ fn everything_written_is_built() {
     );
     assert_eq!(places.config("/a~1b/3/nothing").spot, places.config("/a~1b/3").spot);
     assert!(places.fallback("").spot.line == 57);
+    let shadow = config.stages[0].shadow.as_ref().unwrap();
+    assert_eq!((shadow.policy.as_str(), &shadow.config), ("concurrency-next", &config.stages[0].module.config));
+    assert_eq!((places.shadow.spot.line, scaler.journal), (59, Some(64 << 20)));
 }
 
 #[test]
@@ -173,6 +176,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "signal-impossible",
     "same-workload-twice",
     "tenant-twice",
+    "journal-too-small",
     "control-characters",
 ];
 

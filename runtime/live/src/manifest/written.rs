@@ -14,7 +14,7 @@ use super::collection::{Map, Some1, unique};
 use super::field::{At, Shape, Written, words, written};
 use super::json::Config;
 use super::problem::{Report, Spot};
-use super::quantity::Lasting;
+use super::quantity::{Lasting, Size};
 use super::scalar::{Digest, Limit, Name, Share, Text, Zone};
 use super::tree::{Node, Value};
 
@@ -95,9 +95,18 @@ written! {
         policies: Some1<Stage> = "policies" required;
         /// The rules that no policy can reach.
         guardrails: Guardrails = "guardrails" default("{}");
+        /// A record of everything that led to decisions, for `trimtab replay`. Left out: none.
+        journal: Journal = "journal" optional;
     }
-    later { "journal": "recording for replay" }
     check spec_holds
+}
+
+written! {
+    /// A record of everything that led to decisions, below the state directory.
+    struct Journal as "spec.journal" {
+        /// Bytes of it and no more: the oldest go.
+        max_size: Size<{ 1 << 20 }, { 1 << 40 }> = "maxSize" required;
+    }
 }
 
 fn spec_holds(spec: &Spec, _: Spot, report: &mut Report) {
@@ -142,8 +151,9 @@ written! {
         on_failure: OnFailure = "onFailure" default("noDown");
         /// The digest the module must have, of the file as dropped.
         digest: Digest = "digest" optional;
+        /// Another module that is also asked, with the same settings, recorded and compared, and never followed.
+        shadow: Name = "shadow" optional;
     }
-    later { "shadow": "running a second module beside it" }
 }
 
 words! {

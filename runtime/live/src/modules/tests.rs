@@ -115,7 +115,7 @@ fn later_directories_and_tenants_win_and_bundled_ones_lie_below() {
     }
     std::thread::sleep(Duration::from_millis(150));
     let place = start(folder, vec![("a", bundled), ("c", bundled)], true);
-    let winners = |s: &Snapshot| [digest(s, "x", "a"), digest(s, "team", "a")];
+    let winners = |s: &Snapshot| [digest(s, "x", "a").to_owned(), digest(s, "team", "a").to_owned()];
     let snapshot = place.until("loaded", |s| winners(s) == [digest_of(&module("a", 2)), digest_of(&module("a", 3))]);
     assert_eq!(snapshot.resolve("x", "c").map(|e| e.source), Some(Origin::Bundled));
     assert!(snapshot.resolve("x", "b").is_none());

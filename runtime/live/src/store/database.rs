@@ -213,10 +213,7 @@ fn write_workload(transaction: &Transaction<'_>, id: &WorkloadId, kept: Option<&
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     for state in &kept.states {
-        let slot = match state.slot {
-            Slot::Stage => "stage",
-            Slot::Fallback => "fallback",
-        };
+        let slot = state.slot.as_str();
         let SavedState { stage, previous, version, digest, good, bytes, .. } = state;
         insert.execute(params![namespace, name, stage, slot, previous, version, digest, good, bytes])?;
     }
@@ -237,7 +234,8 @@ fn read_all(connection: &Connection) -> rusqlite::Result<Held> {
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let slot = if row.get::<_, String>(3)? == "fallback" { Slot::Fallback } else { Slot::Stage };
+        let slot: String = row.get(3)?;
+        let slot = Slot::ALL.into_iter().find(|known| known.as_str() == slot).unwrap_or(Slot::Stage);
         let id = WorkloadId { namespace: row.get(0)?, name: row.get(1)? };
         states.entry(id).or_default().push(SavedState {
             stage: row.get(2)?,

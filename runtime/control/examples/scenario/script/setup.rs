@@ -87,8 +87,13 @@ impl Stage {
     pub(super) fn stage(&mut self, rest: &str) -> Result<(), String> {
         let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let module = ModuleRef { policy: name.to_owned(), config: "{}".to_owned(), digest: None };
-        let mut stage =
-            StageConfig { name: name.to_owned(), module, combine: Combine::Replace, on_failure: OnFailure::NoDown };
+        let mut stage = StageConfig {
+            name: name.to_owned(),
+            module,
+            combine: Combine::Replace,
+            on_failure: OnFailure::NoDown,
+            shadow: None,
+        };
         let mut needs = Vec::new();
         for (key, value) in words(rest) {
             match (key, value) {
@@ -128,6 +133,7 @@ impl Stage {
 
     /// The process ends, and another begins after so long.
     pub(super) fn restart(&mut self, after: &str) -> Result<(), String> {
+        self.tape(false);
         let saved = self.controller().save();
         let text = serde_json::to_string(&saved).map_err(|e| e.to_string())?;
         let saved: Saved = serde_json::from_str(&text).map_err(|e| e.to_string())?;

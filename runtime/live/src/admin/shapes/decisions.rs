@@ -66,6 +66,16 @@ struct StageRecordShape<'a> {
     notes: Object<'a>,
     log: &'a [LogLine],
     error: Option<&'a Fault>,
+    shadow: Option<ShadowShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShadowShape<'a> {
+    policy: &'a str,
+    digest: Option<&'a str>,
+    targets: &'a [Target],
+    reason: &'a str,
+    error: Option<&'a Fault>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +142,13 @@ impl<'a> StageRecordShape<'a> {
             notes: Object(&stage.notes),
             log: &stage.log,
             error: stage.error.as_ref(),
+            shadow: stage.shadow.as_ref().map(|shadow| ShadowShape {
+                policy: &shadow.policy,
+                digest: present(&shadow.digest),
+                targets: &shadow.targets,
+                reason: &shadow.reason,
+                error: shadow.error.as_ref(),
+            }),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json, to_value};
 use trimtab_control::Status;
 use trimtab_control::config::WorkloadId;
 use trimtab_control::decision::{
-    Decision, Input, InputKind, OutcomeState, PoolDecision, PoolOutcome, Rule, StageRecord, Step,
+    Decision, Input, InputKind, OutcomeState, PoolDecision, PoolOutcome, Rule, ShadowRecord, StageRecord, Step,
 };
 use trimtab_control::policy::{Fault, Level, LogLine, Target, Tier};
 use trimtab_control::time::Span;
@@ -186,6 +186,13 @@ fn decision() -> Decision {
                 notes: vec![("a".into(), "1".into()), ("b".into(), "2".into()), ("a".into(), "3".into())],
                 log: vec![LogLine { level: Level::Warn, message: "hm".into() }],
                 error: None,
+                shadow: Some(ShadowRecord {
+                    policy: "next".into(),
+                    digest: "sha256:bb".into(),
+                    targets: vec![Target { pool: "default".into(), tier: Tier::Serving, replicas: 3 }],
+                    reason: "11 wait".into(),
+                    error: None,
+                }),
             },
             StageRecord {
                 name: "gone".into(),
@@ -196,6 +203,7 @@ fn decision() -> Decision {
                 notes: Vec::new(),
                 log: Vec::new(),
                 error: Some(Fault { code: "not-loaded".into(), message: "there is no policy missing".into() }),
+                shadow: None,
             },
         ],
         guardrails: vec![Step {
@@ -232,10 +240,12 @@ fn a_decision() {
                 "name": "queue", "policy": "queue-depth", "digest": "sha256:aa",
                 "targets": [{"pool": "default", "tier": "serving", "replicas": 4}], "reason": "12 wait",
                 "notes": {"a": "3", "b": "2"}, "log": [{"level": "warn", "message": "hm"}], "error": null,
+                "shadow": {"policy": "next", "digest": "sha256:bb", "targets": [{"pool": "default", "tier": "serving", "replicas": 3}],
+                    "reason": "11 wait", "error": null},
             },
             {
                 "name": "gone", "policy": "missing", "digest": null, "targets": [], "reason": "", "notes": {}, "log": [],
-                "error": {"code": "not-loaded", "message": "there is no policy missing"},
+                "error": {"code": "not-loaded", "message": "there is no policy missing"}, "shadow": null,
             },
         ],
         "guardrails": [
