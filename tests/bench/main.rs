@@ -5,11 +5,15 @@
 
 #![allow(clippy::unwrap_used)] // a measurement that cannot be made has failed, and says where
 
+mod calls;
 mod hostile;
 mod idle;
 mod kills;
 mod latency;
+mod loops;
+mod reloads;
 mod replay;
+mod steady;
 mod swaps;
 
 use std::process::ExitCode;
@@ -19,13 +23,17 @@ use trimtab_tests::figures::note;
 /// Name, how often (or how many seconds) unless a number follows it, and what it is.
 type Measurement = (&'static str, usize, fn(usize));
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("latency", 200, latency::run),
     ("swaps", 100, swaps::run),
     ("kills", 50, kills::run),
     ("idle", 120, idle::run),
     ("hostile", 60, hostile::run),
     ("replay", 100, replay::run),
+    ("calls", 9, calls::run),
+    ("steady", 5000, steady::run),
+    ("loops", 1000, loops::run),
+    ("reloads", 10_000, reloads::run),
 ];
 
 fn main() -> ExitCode {
@@ -33,7 +41,7 @@ fn main() -> ExitCode {
     let found = words.first().and_then(|word| MEASUREMENTS.iter().find(|(name, ..)| name == word));
     let count = words.get(1).map_or_else(|| found.map(|(_, usual, _)| *usual), |word| word.parse().ok());
     let (Some((.., run)), Some(count)) = (found, count) else {
-        note("usage: measure latency|swaps|kills|idle|hostile|replay [COUNT]");
+        note("usage: measure latency|swaps|kills|idle|hostile|replay|calls|steady|loops|reloads [COUNT]");
         return ExitCode::from(2);
     };
     run(count);

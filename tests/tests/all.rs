@@ -8,6 +8,7 @@ mod e2e;
 mod guests;
 mod hostile;
 mod policies;
+mod steady;
 mod tidy;
 
 use trimtab_tests::place;

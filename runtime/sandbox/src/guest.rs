@@ -40,6 +40,17 @@ pub(crate) struct Called<R> {
     pub(crate) bounds: Vec<Limit>,
 }
 
+impl CallData {
+    pub(crate) fn new(limits: &Limits) -> CallData {
+        CallData {
+            log: GuestLog::new(limits),
+            memory: Memory::new(limits),
+            deadline: Deadline::start(limits.start_cpu, limits.call_wall),
+            interruptible: limits.controls.deadline,
+        }
+    }
+}
+
 /// A linked module.
 pub(crate) struct Guest {
     pub(crate) host: Arc<Host>,
@@ -56,13 +67,7 @@ enum Phase {
 impl Guest {
     /// A store with every bound in force, its time for instantiation begun.
     pub(crate) fn store(&self, limits: &Limits) -> Store<CallData> {
-        let data = CallData {
-            log: GuestLog::new(limits),
-            memory: Memory::new(limits),
-            deadline: Deadline::start(limits.start_cpu, limits.call_wall),
-            interruptible: limits.controls.deadline,
-        };
-        let mut store = Store::new(self.pre.engine(), data);
+        let mut store = Store::new(self.pre.engine(), CallData::new(limits));
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(limits.lifted_bytes);
         store.set_max_component_handles(limits.handles);

@@ -5,12 +5,14 @@
 use std::time::{Duration, Instant};
 
 use trimtab_control::policy::Observation;
-use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, Store};
 
 use crate::admit::Admitted;
-use crate::bindings::ScalingPolicy;
-use crate::convert;
+use crate::bindings::{ScalingPolicy, ScalingPolicyPre};
 use crate::guest::CallData;
+use crate::limits::Limits;
+use crate::{Sandbox, convert};
 
 /// Where the time of one decision goes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,5 +72,38 @@ impl Reused {
         let lowered = convert::observation(observation);
         let decided = self.policy.trimtab_policy_policy().call_decide(&mut self.store, config, &lowered, state);
         decided.map_err(|error| error.to_string())?.map(drop).map_err(|error| error.message)
+    }
+}
+
+/// The same module as somebody would run it who takes the engine as it comes: memory mapped for each instance, no limits.
+pub struct Stock {
+    engine: Engine,
+    pre: ScalingPolicyPre<CallData>,
+}
+
+impl Stock {
+    /// Compiles a component or core module for an engine with its own defaults.
+    pub fn new(sandbox: &Sandbox, module: &[u8]) -> Result<Stock, String> {
+        let wasm = sandbox.componentize(module).map_err(|refusal| refusal.to_string())?;
+        let load = || {
+            let engine = Engine::new(&Config::new())?;
+            let mut linker = Linker::new(&engine);
+            ScalingPolicy::add_to_linker::<_, HasSelf<_>>(&mut linker, |data: &mut CallData| data)?;
+            let pre = ScalingPolicyPre::new(linker.instantiate_pre(&Component::from_binary(&engine, &wasm)?)?)?;
+            Ok(Stock { engine, pre })
+        };
+        load().map_err(|error: wasmtime::Error| error.to_string())
+    }
+
+    /// One decision in a fresh instance. The answer is thrown away.
+    pub fn decide(&self, config: &str, observation: &Observation, state: &[u8]) -> Result<(), String> {
+        let lowered = convert::observation(observation);
+        let decide = || {
+            let mut store = Store::new(&self.engine, CallData::new(&Limits::default()));
+            let policy = self.pre.instantiate(&mut store)?;
+            policy.trimtab_policy_policy().call_decide(&mut store, config, &lowered, state)
+        };
+        let decided = decide().map_err(|error| error.to_string())?;
+        decided.map(drop).map_err(|error| error.message)
     }
 }

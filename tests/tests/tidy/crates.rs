@@ -76,6 +76,11 @@ const LICENCES: &[&str] = &[
     "Zlib",
 ];
 
+/// A policy, or what the tests build like one.
+fn is_guest(name: &str) -> bool {
+    name.starts_with("policy-") || name.starts_with("guest-")
+}
+
 /// Direct edges between our crates, and that every crate takes the workspace's lints.
 pub(super) fn edges(tree: &Tree) -> Vec<String> {
     let metadata = match Metadata::of(tree, false) {
@@ -90,7 +95,7 @@ pub(super) fn edges(tree: &Tree) -> Vec<String> {
             let used = edge.name.as_str();
             let allowed = match EDGES.iter().find(|(known, _)| *known == name) {
                 Some((_, allowed)) => allowed.contains(&used),
-                None if name.starts_with("policy-") => used == "trimtab-sdk",
+                None if is_guest(name) => used == "trimtab-sdk",
                 None => name == "trimtab-tests" && used != "trimtab-cli",
             };
             if !allowed {
@@ -115,7 +120,7 @@ pub(super) fn dependencies(tree: &Tree) -> Vec<String> {
     let mut wrong = Vec::new();
     for package in &metadata.packages {
         let name = package.name.as_str();
-        let guest = name == "trimtab-sdk" || name.starts_with("policy-");
+        let guest = name == "trimtab-sdk" || is_guest(name);
         let never = never(NEVER, name);
         for used in package.dependencies.iter().filter(|d| !d.is_development()) {
             let used = used.name.as_str();

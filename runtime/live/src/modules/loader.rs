@@ -218,6 +218,7 @@ impl Loader {
     /// What came of the file that wins a name.
     fn conclude(&mut self, key: &Key, found: &Found, digest: &str, result: Result<Admitted, Refusal>) {
         let path = found.path.display().to_string();
+        self.names.entry(key.clone()).or_default().meanwhile = None;
         match result {
             Ok(admitted) => {
                 self.take(key, found, admitted);
@@ -377,7 +378,9 @@ impl Loader {
         for (key, name) in &self.names {
             let all = Key { tenant: None, name: key.name.clone() };
             let shadowed = entries.get(&all).map_or_else(Vec::new, |entry: &Entry| entry.candidates.clone());
-            entries.insert(key.clone(), entry(key, name, shadowed));
+            let waits = name.meanwhile.as_ref().filter(|_| name.pending.is_some());
+            let entry = waits.cloned().unwrap_or_else(|| entry(key, name, shadowed));
+            entries.insert(key.clone(), entry);
         }
         self.current.store(Arc::new(Snapshot { revision, entries, tenants: Arc::clone(&self.tenants) }));
         self.revision.send_replace(revision);

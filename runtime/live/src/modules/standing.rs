@@ -47,6 +47,8 @@ pub(super) struct Name {
     pub(super) seen: Option<Seen>,
     /// The digest of what lies there, while it is being compiled.
     pub(super) pending: Option<String>,
+    /// How it stood before it was forgotten, and is shown until what lies there is compiled.
+    pub(super) meanwhile: Option<Entry>,
     /// Why what lies there is not what serves.
     pub(super) problem: Option<Refusal>,
     /// The last event, so that the same is not told twice.

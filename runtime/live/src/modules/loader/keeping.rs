@@ -36,7 +36,11 @@ impl Loader {
         let matches = |key: &Key| key.name == name && (tenant.is_none() || key.tenant.as_deref() == tenant);
         let forgotten: Vec<Key> = self.names.keys().filter(|key| matches(key)).cloned().collect();
         // What workloads made of versions that come back is not told again.
-        self.names.iter_mut().filter(|(key, _)| matches(key)).for_each(|(_, name)| name.forget());
+        let before = self.current.load_full();
+        for (key, name) in self.names.iter_mut().filter(|(key, _)| matches(key)) {
+            name.forget();
+            name.meanwhile = before.entries.get(key).cloned();
+        }
         self.unrestored.retain(|kept| !matches(&kept.key()));
         self.foundry.forgive();
         for key in &forgotten {
