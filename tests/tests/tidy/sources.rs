@@ -19,6 +19,7 @@ const NAMED: &[(&str, &str)] = &[("sdk/rust/src/bindings.rs", "generated from th
 const UNSAFE: &[(&str, &str)] = &[
     ("runtime/live/src/target/process/session.rs", "between fork and exec, and file numbers that it was born with"),
     ("runtime/sandbox/src/bindings.rs", "generated: wasmtime's lifting traits"),
+    ("runtime/sandbox/src/cache/trusted.rs", "machine code that this program made itself"),
     ("sdk/rust/src/arena.rs", "a global allocator"),
     ("sdk/rust/src/lib.rs", "names the generated bindings, which speak the canonical ABI"),
 ];
