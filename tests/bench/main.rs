@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // a measurement that cannot be made has failed, and says where
 
+mod hostile;
 mod idle;
 mod kills;
 mod latency;
@@ -18,11 +19,12 @@ use trimtab_tests::figures::note;
 /// Name, how often (or how many seconds) unless a number follows it, and what it is.
 type Measurement = (&'static str, usize, fn(usize));
 
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 6] = [
     ("latency", 200, latency::run),
     ("swaps", 100, swaps::run),
     ("kills", 50, kills::run),
     ("idle", 120, idle::run),
+    ("hostile", 60, hostile::run),
     ("replay", 100, replay::run),
 ];
 
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     let found = words.first().and_then(|word| MEASUREMENTS.iter().find(|(name, ..)| name == word));
     let count = words.get(1).map_or_else(|| found.map(|(_, usual, _)| *usual), |word| word.parse().ok());
     let (Some((.., run)), Some(count)) = (found, count) else {
-        note("usage: measure latency|swaps|kills|idle|replay [COUNT]");
+        note("usage: measure latency|swaps|kills|idle|hostile|replay [COUNT]");
         return ExitCode::from(2);
     };
     run(count);

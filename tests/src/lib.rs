@@ -7,6 +7,7 @@
 // A test that cannot set itself up has failed, and says where.
 #![allow(clippy::unwrap_used)]
 
+pub mod corpus;
 pub mod daemon;
 pub mod figures;
 pub mod http;
@@ -17,6 +18,7 @@ pub mod ports;
 pub mod processes;
 pub mod replica;
 pub mod serve;
+pub mod storm;
 pub mod views;
 pub mod wait;
 pub mod webhook;

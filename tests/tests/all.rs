@@ -6,6 +6,7 @@
 mod cases;
 mod e2e;
 mod guests;
+mod hostile;
 mod policies;
 mod tidy;
 

@@ -27,7 +27,7 @@ struct Keeps;
 
 impl Policy for Keeps {
     fn decide(&self, _config: &str, _observation: &Observation, _state: &[u8]) -> Call {
-        Call { answer: Ok(Answer::default()), log: Vec::new() }
+        Call { answer: Ok(Answer::default()), log: Vec::new(), bounds: Vec::new() }
     }
 }
 

@@ -180,7 +180,7 @@ struct Absent;
 impl Policy for Absent {
     fn decide(&self, _config: &str, _observation: &Observation, _state: &[u8]) -> Call {
         let message = "its module is not there".to_owned();
-        Call { answer: Err(Fault { code: "not-loaded".to_owned(), message }), log: Vec::new() }
+        Call { answer: Err(Fault { code: "not-loaded".to_owned(), message }), log: Vec::new(), bounds: Vec::new() }
     }
 }
 

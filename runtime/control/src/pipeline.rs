@@ -153,7 +153,7 @@ fn ask(
     let (state, why_none) = cell.memory.for_module(&loaded.policy, loaded.module.state_version);
     record.log.extend(why_none.map(|message| LogLine { level: Level::Warn, message }));
     let fallen = context.fallen.iter().find(|fallen| fallen.stage == index && fallen.slot == slot);
-    let Call { answer, log } = match fallen {
+    let Call { answer, log, .. } = match fallen {
         Some(fallen) => fallen.call.clone(),
         None => loaded.module.policy.decide(&loaded.config, &observation, state),
     };
@@ -169,7 +169,11 @@ pub(crate) fn fallen(calls: &[Called]) -> Vec<Fallen> {
     let of_the_machine = |called: &&Called| called.fault.as_ref().is_some_and(is_of_the_machine);
     let fallen = |called: &Called| {
         let answer = Err(called.fault.clone()?);
-        Some(Fallen { stage: called.stage, slot: called.slot, call: Call { answer, log: called.log.clone() } })
+        Some(Fallen {
+            stage: called.stage,
+            slot: called.slot,
+            call: Call { answer, log: called.log.clone(), bounds: Vec::new() },
+        })
     };
     calls.iter().filter(of_the_machine).filter_map(fallen).collect()
 }

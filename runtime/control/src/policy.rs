@@ -185,8 +185,9 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// Why a call gave no answer. The code is stable text: `trap`, `timeout`, `memory`, `bad-answer`, `state-too-large`,
-/// `bad-config`, `missing-metric`, `bad-state`, `other` (what the policy itself refused), `not-loaded`, `host`.
+/// Why a call gave no answer. The code is stable text: `trap`, `stack`, `timeout`, `memory`, `too-complex`, `bad-answer`,
+/// `answer-too-large`, `state-too-large`, `bad-config`, `missing-metric`, `bad-state`, `other` (what the policy itself
+/// refused), `not-loaded`, `breaker-open`, `host`, `observation-too-large`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// One of the codes above.
@@ -195,13 +196,66 @@ pub struct Fault {
     pub message: String,
 }
 
-/// One call of a policy: its answer or fault, and what it logged.
+/// A bound that a call ran into. Some end the call with a fault, some only cut what it said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// CPU time of instantiation.
+    StartCpu,
+    /// CPU time of the call.
+    CallCpu,
+    /// Wall time of both: the host was too slow.
+    CallWall,
+    /// Memories and tables.
+    Memory,
+    /// Depth of calls.
+    Stack,
+    /// Number of instances, memories, tables or handles.
+    Complexity,
+    /// Bytes handed over in one piece.
+    Lifted,
+    /// Bytes of state.
+    State,
+    /// Bytes of the reason or message; cut.
+    Reason,
+    /// Number or bytes of notes; cut.
+    Notes,
+    /// Number or bytes of log lines; cut.
+    Log,
+    /// Series or values of an observation: the host gathered too much.
+    Observation,
+}
+
+impl Limit {
+    /// The name in metrics and documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::StartCpu => "start-cpu",
+            Limit::CallCpu => "call-cpu",
+            Limit::CallWall => "call-wall",
+            Limit::Memory => "memory",
+            Limit::Stack => "stack",
+            Limit::Complexity => "complexity",
+            Limit::Lifted => "lifted",
+            Limit::State => "state",
+            Limit::Reason => "reason",
+            Limit::Notes => "notes",
+            Limit::Log => "log",
+            Limit::Observation => "observation",
+        }
+    }
+}
+
+/// One call of a policy: its answer or fault, what it logged, and what it ran into.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// The answer, or why there is none.
     pub answer: Result<Answer, Fault>,
     /// At most 64 lines.
     pub log: Vec<LogLine>,
+    /// Each bound that it ran into, once. For counting: no decision depends on it, and none keeps it.
+    pub bounds: Vec<Limit>,
 }
 
 /// Something that decides. Pure: same arguments, same answer. Called from one thread at a time per workload, and from

@@ -31,7 +31,7 @@ impl Policy for Counting {
                 ..Answer::default()
             }),
         };
-        Call { answer, log: Vec::new() }
+        Call { answer, log: Vec::new(), bounds: Vec::new() }
     }
 }
 
@@ -190,7 +190,7 @@ impl Policy for Picky {
             [] | [7] => Ok(Answer { state: Some(vec![7]), ..Answer::default() }),
             _ => Err(Fault { code: "bad-state".to_owned(), message: "not mine".to_owned() }),
         };
-        Call { answer, log: Vec::new() }
+        Call { answer, log: Vec::new(), bounds: Vec::new() }
     }
 }
 

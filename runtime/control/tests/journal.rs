@@ -31,7 +31,7 @@ impl Policy for Loaded {
     fn decide(&self, _config: &str, observation: &Observation, state: &[u8]) -> Call {
         if self.machine.as_ref().is_some_and(|m| m.fetch_add(1, Ordering::Relaxed) % 5 == 3) {
             let fault = Fault { code: "trap".to_owned(), message: "the stack ran over here".to_owned() };
-            return Call { answer: Err(fault), log: Vec::new() };
+            return Call { answer: Err(fault), log: Vec::new(), bounds: Vec::new() };
         }
         let load: f64 = observation.series.iter().filter_map(|s| s.values.last()).filter(|v| v.is_finite()).sum();
         let calls = state.len() as u32 + 1;
@@ -43,7 +43,7 @@ impl Policy for Loaded {
             state: Some(vec![7; calls as usize % 50]),
             ..Answer::default()
         };
-        Call { answer: Ok(answer), log: Vec::new() }
+        Call { answer: Ok(answer), log: Vec::new(), bounds: Vec::new() }
     }
 }
 

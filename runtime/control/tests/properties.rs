@@ -72,13 +72,17 @@ impl Policy for Hostile {
             2 => state = Some(vec![0; 70_000]),
             3 => {
                 let fault = Fault { code: "trap".to_owned(), message: String::new() };
-                return Call { answer: Err(fault), log: Vec::new() };
+                return Call { answer: Err(fault), log: Vec::new(), bounds: Vec::new() };
             }
             4 => targets.push(target("default", Tier::Headroom, u32::MAX)),
             _ => {}
         }
         let recheck = Some(Span(u64::from(event.serving)));
-        Call { answer: Ok(Answer { targets, state, recheck, ..Answer::default() }), log: Vec::new() }
+        Call {
+            answer: Ok(Answer { targets, state, recheck, ..Answer::default() }),
+            log: Vec::new(),
+            bounds: Vec::new(),
+        }
     }
 }
 

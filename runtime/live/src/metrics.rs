@@ -21,6 +21,9 @@ pub use format::Format;
 
 use series::Series;
 
+/// Seconds that add up.
+type Seconds = Counter<f64, std::sync::atomic::AtomicU64>;
+
 /// A level that is no whole number.
 type Level = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -37,10 +40,12 @@ pub struct Metrics {
     registry: Registry,
     ticks: Series<Counter, 2>,
     ticks_missed: Series<Counter, 2>,
+    tick_cpu: Series<Seconds, 2>,
     tick_duration: Histogram,
     tick_lateness: Histogram,
     policy_call_duration: Series<Histogram, 2>,
     policy_calls: Series<Counter, 3>,
+    policy_limits: Series<Counter, 3>,
     policy_loads: Series<Counter, 4>,
     policy_info: Series<Gauge, 3>,
     replicas: Series<Gauge, 4>,
@@ -74,10 +79,12 @@ impl Metrics {
             registry: Registry::default(),
             ticks: Series::new(["namespace", "workload"], counter, &dropped),
             ticks_missed: Series::new(["namespace", "workload"], counter, &dropped),
+            tick_cpu: Series::new(["namespace", "workload"], Seconds::default, &dropped),
             tick_duration: Histogram::new(BRIEF),
             tick_lateness: Histogram::new(BRIEF),
             policy_call_duration: Series::new(["tenant", "policy"], || Histogram::new(CALL), &dropped),
             policy_calls: Series::new(["tenant", "policy", "outcome"], counter, &dropped),
+            policy_limits: Series::new(["tenant", "policy", "limit"], counter, &dropped),
             policy_loads: Series::new(["tenant", "policy", "stage", "result"], counter, &dropped),
             policy_info: Series::new(["tenant", "policy", "digest"], count, &dropped),
             replicas: Series::new(["namespace", "workload", "pool", "state"], count, &dropped),
@@ -110,6 +117,11 @@ impl Metrics {
             "Ticks that were due and had not started when the next was due",
             self.ticks_missed.clone(),
         );
+        own.register(
+            "tick_cpu_seconds",
+            "Thread CPU time of decisions: what policies, windows and guardrails cost",
+            self.tick_cpu.clone(),
+        );
         own.register("tick_duration_seconds", "From the start of a tick to its decision", self.tick_duration.clone());
         own.register(
             "tick_lateness_seconds",
@@ -125,6 +137,11 @@ impl Metrics {
             "policy_calls",
             "Calls of a policy, by the tenant whose workload it served, and by outcome: ok, or the code of the fault",
             self.policy_calls.clone(),
+        );
+        own.register(
+            "policy_limits",
+            "Calls of a policy that ran into a limit, those included that only had something cut, by limit",
+            self.policy_limits.clone(),
         );
         own.register(
             "policy_loads",
@@ -197,6 +214,11 @@ impl Metrics {
         self.tick_lateness.observe(lateness.as_secs_f64());
     }
 
+    /// What a decision cost its thread.
+    pub fn tick_cpu(&self, id: &WorkloadId, used: Duration) {
+        self.tick_cpu.with(of(id), |seconds| seconds.inc_by(used.as_secs_f64()));
+    }
+
     /// So many ticks were due and not started before the next was due.
     pub fn missed(&self, id: &WorkloadId, n: u64) {
         self.ticks_missed.with(of(id), |missed| missed.inc_by(n));
@@ -206,6 +228,11 @@ impl Metrics {
     pub fn policy_call(&self, tenant: &str, policy: &str, outcome: &str, took: Duration) {
         self.policy_calls.with([tenant, policy, outcome], Counter::inc);
         self.policy_call_duration.with([tenant, policy], |durations| durations.observe(took.as_secs_f64()));
+    }
+
+    /// A call of a policy ran into a limit: one of `trimtab_control::policy::Limit`.
+    pub fn policy_limit(&self, tenant: &str, policy: &str, limit: &'static str) {
+        self.policy_limits.with([tenant, policy, limit], Counter::inc);
     }
 
     /// A version of a policy was looked at: where it ended, and how.
@@ -290,6 +317,7 @@ impl Metrics {
         let of = of(id);
         self.ticks.remove(&of);
         self.ticks_missed.remove(&of);
+        self.tick_cpu.remove(&of);
         self.replicas.remove(&of);
         self.signal_age.remove(&of);
         self.actions.remove(&of);

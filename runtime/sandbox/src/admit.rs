@@ -6,19 +6,41 @@
 use std::fmt;
 use std::sync::Arc;
 
-use trimtab_control::policy::{Answer, Call, Fault, LogLine, Observation, Policy, Preparation};
+use trimtab_control::policy::{Answer, Call, Fault, Limit, Observation, Policy, Preparation};
 use wasmtime::component::Component;
 
 use crate::bindings::ScalingPolicyPre;
 use crate::description::Description;
 use crate::engine::Host;
-use crate::guest::Guest;
+use crate::guest::{Called, Guest};
 use crate::inspect::{Inspection, inspect};
 use crate::limits::Limits;
 use crate::refusal::{ConfigIssue, Refusal, Stage};
 use crate::schema::ConfigSchema;
 use crate::text::clean;
 use crate::{answer, compile, convert, needs};
+
+/// More instances, memories, tables or handles than a policy may have.
+pub(crate) const TOO_COMPLEX: &str = "too-complex";
+/// The host gathered more than the contract promises: not the guest's fault.
+const OBSERVATION_TOO_LARGE: &str = "observation-too-large";
+/// What a call that failed during admission may be called; anything else is `other`.
+const CODES: [&str; 14] = [
+    "trap",
+    "stack",
+    "timeout",
+    "memory",
+    TOO_COMPLEX,
+    "bad-answer",
+    "answer-too-large",
+    "state-too-large",
+    "bad-config",
+    "missing-metric",
+    "bad-state",
+    "host",
+    OBSERVATION_TOO_LARGE,
+    "other",
+];
 
 /// A module that was inspected, compiled, linked and described, and the limits of its calls. Cheap to clone.
 #[derive(Clone)]
@@ -62,14 +84,15 @@ fn describe(
     inspection: Inspection,
     limits: &Arc<Limits>,
 ) -> Result<Admitted, Refusal> {
-    let pre = host.linker.instantiate_pre(component).and_then(ScalingPolicyPre::new).map_err(|error| {
+    let pre = host.linker(component).instantiate_pre(component).and_then(ScalingPolicyPre::new).map_err(|error| {
         Refusal::new(Stage::Link, "not-a-policy", clean(&format!("{error:#}"), limits.text_bytes))
             .hint("its exports do not fit trimtab:policy@0.1.0: build it against the wit/ of this version")
     })?;
     let guest = Guest { host: Arc::clone(host), pre };
-    let (described, _) =
-        guest.call("describe", limits, |policy, store| policy.trimtab_policy_policy().call_describe(store));
-    let described = described.map_err(|fault| refused(Stage::Describe, &fault))?;
+    let described = guest.call("describe", limits, |policy, store| policy.trimtab_policy_policy().call_describe(store));
+    // A pool refuses it when it is compiled, the limiter when it is first made: both are one refusal.
+    let stage = |fault: &Fault| if fault.code == TOO_COMPLEX { Stage::Compile } else { Stage::Describe };
+    let described = described.result.map_err(|fault| refused(stage(&fault), &fault))?;
     let description = Description::check(described, limits)?;
     let schema = ConfigSchema::parse(&description.config_schema, limits)?;
     let module = Arc::new(Module { guest, bytes: bytes.into(), inspection, description, schema });
@@ -111,15 +134,15 @@ impl Admitted {
     /// The guest's own check of a configuration (JSON text), and the inputs it leads to, within the contract's caps.
     pub fn prepare(&self, config: &str) -> Result<Preparation, Refusal> {
         let limits = &*self.limits;
-        let (result, _) = self
+        let called = self
             .module
             .guest
             .call("prepare", limits, |policy, store| policy.trimtab_policy_policy().call_prepare(store, config));
-        match result.map_err(|fault| refused(Stage::Prepare, &fault))? {
+        match called.result.map_err(|fault| refused(Stage::Prepare, &fault))? {
             Ok(preparation) => needs::check(preparation, limits),
             Err(error) => {
-                let (code, message) = answer::refusal(&error, limits);
-                let mut refusal = Refusal::new(Stage::Prepare, code, message);
+                let (code, message) = answer::refusal(&error, limits, &mut Vec::new());
+                let mut refusal = refused(Stage::Prepare, &Fault { code, message });
                 let issues = error.issues.iter().take(limits.notes);
                 refusal.issues = issues
                     .map(|i| ConfigIssue {
@@ -141,33 +164,42 @@ impl Admitted {
         }
     }
 
-    fn answer(&self, config: &str, observation: &Observation, state: &[u8]) -> (Result<Answer, Fault>, Vec<LogLine>) {
+    pub(crate) fn guest(&self) -> &Guest {
+        &self.module.guest
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn answer(&self, config: &str, observation: &Observation, state: &[u8]) -> Called<Answer> {
         let limits = &*self.limits;
         let values: usize = observation.series.iter().map(|s| s.values.len()).sum();
         if observation.series.len() > limits.series || values > limits.values {
             let message =
                 format!("an observation of {} series, {values} values is too large", observation.series.len());
-            return (Err(Fault { code: "host".into(), message }), Vec::new());
+            let fault = Fault { code: OBSERVATION_TOO_LARGE.into(), message };
+            return Called { result: Err(fault), log: Vec::new(), bounds: vec![Limit::Observation] };
         }
         let lowered = convert::observation(observation);
-        let (result, log) = self.module.guest.call("decide", limits, |policy, store| {
+        let Called { result, log, mut bounds } = self.module.guest.call("decide", limits, |policy, store| {
             policy.trimtab_policy_policy().call_decide(store, config, &lowered, state)
         });
-        let answer = result.and_then(|decided| match decided {
-            Ok(decision) => answer::check(decision, observation, limits),
+        let result = result.and_then(|decided| match decided {
+            Ok(decision) => answer::check(decision, observation, limits, &mut bounds),
             Err(error) => {
-                let (code, message) = answer::refusal(&error, limits);
-                Err(Fault { code: code.into(), message })
+                let (code, message) = answer::refusal(&error, limits, &mut bounds);
+                Err(Fault { code, message })
             }
         });
-        (answer, log)
+        Called { result, log, bounds }
     }
 }
 
 impl Policy for Admitted {
     fn decide(&self, config: &str, observation: &Observation, state: &[u8]) -> Call {
-        let (answer, log) = self.answer(config, observation, state);
-        Call { answer, log }
+        let Called { result, log, bounds } = self.answer(config, observation, state);
+        Call { answer: result, log, bounds }
     }
 }
 
@@ -179,7 +211,6 @@ impl fmt::Debug for Admitted {
 
 /// A fault of a call during admission.
 fn refused(stage: Stage, fault: &Fault) -> Refusal {
-    let codes = ["trap", "timeout", "memory", "bad-answer", "state-too-large", "bad-config", "bad-state", "host"];
-    let code = codes.into_iter().find(|code| *code == fault.code).unwrap_or("other");
+    let code = CODES.into_iter().find(|code| *code == fault.code).unwrap_or("other");
     Refusal::new(stage, code, fault.message.clone())
 }

@@ -7,4 +7,5 @@
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "trimtab:policy/scaling-policy",
+    imports: { default: trappable },
 });

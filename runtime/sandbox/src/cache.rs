@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::engine::Engines;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Stage};
 use folder::{Folder, hex};
@@ -112,11 +113,11 @@ impl Cache {
     }
 
     /// The machine code of a module, loaded.
-    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+    pub(crate) fn load(&self, engines: &Engines, digest: &str) -> Option<Component> {
         let of = Of::Code(digest.to_owned());
         let (file, name) = self.open_kept(&of)?;
         let whole = folder::digest(&file).is_ok_and(|code| Some(code.as_str()) == name.get(82..146));
-        let loaded = if whole { trusted::from_file(engine, &file).ok() } else { None };
+        let loaded = if whole { engines.place(|engine| trusted::from_file(engine, &file)).ok() } else { None };
         if loaded.is_none() {
             self.drop_entry(&of);
         }
@@ -125,10 +126,10 @@ impl Cache {
 
     /// Keeps machine code that was compiled a moment ago, and loads it from where it lies. None: it could not be kept,
     /// which costs a compile at the next start.
-    pub(crate) fn keep(&self, engine: &Engine, digest: &str, code: &[u8]) -> Option<Component> {
+    pub(crate) fn keep(&self, engines: &Engines, digest: &str, code: &[u8]) -> Option<Component> {
         let name = format!("{}.{}.{}.cwasm", digest.strip_prefix("sha256:")?, self.key, hex(&Sha256::digest(code)));
         self.put(Of::Code(digest.to_owned()), name, code)?;
-        self.load(engine, digest)
+        self.load(engines, digest)
     }
 
     /// Why a module was refused when it was compiled within the same bounds.

@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 
 pub use child::compile_child;
 
+use crate::admit::TOO_COMPLEX;
 use crate::cache::load_code;
 use crate::engine::Host;
 use crate::inspect::{Inspection, Kind, inspect};
@@ -24,7 +25,7 @@ use crate::wrap::Contract;
 /// What came of a module when it was compiled before; none: it was not, or that is not known any more.
 pub(crate) fn known(host: &Host, digest: &str, limits: &Limits) -> Option<Result<Component, Refusal>> {
     let cache = host.kept()?;
-    cache.load(&host.engine, digest).map(Ok).or_else(|| cache.refusal(digest, limits).map(Err))
+    cache.load(&host.engines, digest).map(Ok).or_else(|| cache.refusal(digest, limits).map(Err))
 }
 
 /// Compiles a module that was inspected, and remembers what came of it.
@@ -49,29 +50,18 @@ fn make(
     typed: bool,
     limits: &Limits,
 ) -> Result<Component, Refusal> {
-    let digest = &inspection.digest;
-    match &host.compiler {
+    let code = match &host.compiler {
         Compiler::InProcess => {
             let wasm = as_component(&host.contract, bytes, inspection.kind, typed, limits)?;
-            let component = Component::from_binary(&host.engine, &wasm).map_err(|error| invalid(&error, limits))?;
-            if let Some(cache) = host.kept() {
-                let code = component.serialize().map_err(|error| invalid(&error, limits))?;
-                return Ok(cache.keep(&host.engine, digest, &code).unwrap_or(component));
-            }
-            Ok(component)
+            host.engines.lean.precompile_component(&wasm).map_err(|error| invalid(&error, limits))?
         }
-        Compiler::Child(command) => {
-            let code = parent::compile(command, bytes, limits)?;
-            if let Some(component) = host.kept().and_then(|cache| cache.keep(&host.engine, digest, &code)) {
-                return Ok(component);
-            }
-            // The child is this program: a difference is a fault of ours, and no judgement of the module.
-            load_code(&host.engine, &code).map_err(|error| {
-                let message = clean(&format!("the machine code does not load: {error:#}"), limits.text_bytes);
-                Refusal::new(Stage::Compile, "host", message)
-            })
-        }
+        Compiler::Child(command) => parent::compile(command, bytes, host.bounds, limits)?,
+    };
+    if let Some(component) = host.kept().and_then(|cache| cache.keep(&host.engines, &inspection.digest, &code)) {
+        return Ok(component);
     }
+    // The compiler is this program: what it made does not load only where the engine itself refuses it.
+    host.engines.place(|engine| load_code(engine, &code)).map_err(|error| invalid(&error, limits))
 }
 
 /// A component as it is, a core module wrapped.
@@ -91,8 +81,16 @@ pub(crate) fn as_component<'a>(
     Ok(wrapped.into())
 }
 
+/// The fix for what is too complex.
+const SIMPLER: &str = "compose it of fewer modules, with fewer memories and smaller tables";
+
 fn invalid(error: &wasmtime::Error, limits: &Limits) -> Refusal {
     let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    // The pool's words on what it has no room for; without a pool the limiter says so.
+    if text.contains("pooling allocator") {
+        let message = clean(&format!("it has more parts than a policy may have: {text}"), limits.text_bytes);
+        return Refusal::new(Stage::Compile, TOO_COMPLEX, message).hint(SIMPLER);
+    }
     Refusal::new(Stage::Compile, "invalid", clean(&text, limits.text_bytes))
         .hint("build it again; threads, 64-bit memories, exceptions and async are not available to policies")
 }

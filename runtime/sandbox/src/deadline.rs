@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::UpdateDeadline;
 
-/// Distance between two checks, and so the most that a budget is overrun by, on an idle core.
-pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// Distance between two checks. A budget is overrun by at most two of them on an idle core: the first says where the
+/// guest's own time begins.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Why a call was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,7 +38,8 @@ pub struct Description {
 impl Description {
     pub(crate) fn check(from: wit::Description, limits: &Limits) -> Result<Self, Refusal> {
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if from.name.is_empty() || from.name.len() > NAME_BYTES || !from.name.bytes().all(legal) {
+        let unusable = from.name.is_empty() || from.name.len() > NAME_BYTES || !from.name.bytes().all(legal);
+        if unusable && limits.controls.description {
             let name = clean(&from.name, NAME_BYTES);
             let message =
                 format!("its name `{name}` is not made of 1 to {NAME_BYTES} lower case letters, digits, dashes");

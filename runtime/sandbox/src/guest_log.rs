@@ -4,30 +4,42 @@
 //! nothing. Never forwards a line anywhere: they travel with the call's result.
 
 use trimtab_control::policy::{Level, LogLine};
+use wasmtime::{Trap, UpdateDeadline};
 
 use crate::bindings::trimtab::policy::{log, types};
 use crate::guest::CallData;
-use crate::text::clean;
+use crate::limits::Limits;
+use crate::text::cleaned;
 
 /// The lines of one call.
 pub(crate) struct GuestLog {
     lines: Vec<LogLine>,
     dropped: u64,
+    cut: bool,
     max_lines: usize,
     max_bytes: usize,
+    escape: bool,
 }
 
 impl GuestLog {
-    pub(crate) fn new(max_lines: usize, max_bytes: usize) -> Self {
-        GuestLog { lines: Vec::new(), dropped: 0, max_lines, max_bytes }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (max_lines, max_bytes, escape) = (limits.log_lines, limits.text_bytes, limits.controls.escape);
+        GuestLog { lines: Vec::new(), dropped: 0, cut: false, max_lines, max_bytes, escape }
     }
 
     fn push(&mut self, level: Level, message: &str) {
         if self.lines.len() < self.max_lines {
-            self.lines.push(LogLine { level, message: clean(message, self.max_bytes) });
+            let (message, cut) = cleaned(message, self.max_bytes, self.escape);
+            self.cut |= cut;
+            self.lines.push(LogLine { level, message });
         } else {
             self.dropped += 1;
         }
+    }
+
+    /// True: something is missing of what the guest wrote.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut || self.dropped > 0
     }
 
     /// The lines kept. Where some were dropped, the last place says how many.
@@ -42,7 +54,12 @@ impl GuestLog {
 }
 
 impl log::Host for CallData {
-    fn write(&mut self, level: log::Level, message: String) {
+    /// Between two calls of this there may be no instruction that looks at the epoch, only copies of great texts: so the
+    /// time is looked at here too.
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        if let UpdateDeadline::Interrupt = self.tick() {
+            return Err(Trap::Interrupt.into());
+        }
         let level = match level {
             log::Level::Debug => Level::Debug,
             log::Level::Info => Level::Info,
@@ -50,6 +67,7 @@ impl log::Host for CallData {
             log::Level::Error => Level::Error,
         };
         self.log.push(level, &message);
+        Ok(())
     }
 }
 

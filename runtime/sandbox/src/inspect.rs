@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wasmparser::{Chunk, Parser, Payload};
+use wasmparser::{Chunk, ComponentInstance, Instance, Parser, Payload};
 
+use crate::admit::TOO_COMPLEX;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Stage};
 use crate::text::clean;
@@ -27,6 +28,11 @@ const NAME_BYTES: usize = 200;
 const QUOTED: usize = 5;
 /// Modules and components inside one another.
 const NESTED: usize = 64;
+/// Imports and exports of the outermost level together: each costs this host more memory than the file has bytes.
+const MOST_NAMES: usize = 10_000;
+/// Components that are made instances of, in all of a file. Each may make some of others in turn, so that what is made in
+/// the end is exponential in this; wrappers of interfaces need one for each.
+const COMPONENT_INSTANCES: usize = 16;
 
 /// Which of the two binary forms a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -70,13 +76,14 @@ pub fn digest_of(bytes: &[u8]) -> String {
 struct Names {
     imports: Vec<(String, Option<String>)>,
     exports: Vec<String>,
+    count: usize,
     typed: bool,
 }
 
 /// Reads the sections. The flag says whether a core module carries a world of its own.
 pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(Inspection, bool), Refusal> {
     let kind = kind_of(bytes, limits)?;
-    let names = read_names(bytes)?;
+    let names = read_names(bytes, limits)?;
     let world = names.exports.iter().any(|e| e.starts_with(POLICY_EXPORT) || e.starts_with(POLICY_EXPORT_CORE));
     let import = |(module, field): &(String, Option<String>)| match field {
         Some(field) => clean(&format!("{module} {field}"), NAME_BYTES),
@@ -90,7 +97,9 @@ pub(crate) fn inspect(bytes: &[u8], limits: &Limits) -> Result<(Inspection, bool
         imports: names.imports.iter().take(NAMES).map(import).collect(),
         exports: names.exports.iter().take(NAMES).map(|e| clean(e, NAME_BYTES)).collect(),
     };
-    check_imports(kind, &names)?;
+    if limits.controls.imports {
+        check_imports(kind, &names)?;
+    }
     if kind == Kind::Component && !names.exports.iter().any(|e| e == POLICY_EXPORT) {
         return Err(Refusal::new(Stage::Link, "not-a-policy", format!("it does not export {POLICY_EXPORT}"))
             .hint("build it for the world trimtab:policy/scaling-policy of this version; see wit/policy.wit"));
@@ -131,8 +140,10 @@ fn incomplete() -> Refusal {
 }
 
 /// Walks the sections, and collects the names of the outermost level.
-fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
+fn read_names(bytes: &[u8], limits: &Limits) -> Result<Names, Refusal> {
+    let bounded = limits.controls.shape;
     let mut names = Names::default();
+    let mut made = Made::default();
     let mut parents: Vec<Parser> = Vec::new();
     let mut parser = Parser::new(0);
     let mut rest = bytes;
@@ -146,11 +157,17 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
             Chunk::Parsed { consumed, payload } => (consumed, payload),
         };
         rest = &rest[consumed..];
+        made.count(&payload).map_err(|e| malformed(&e))?;
+        if bounded && (made.modules > limits.instances || made.components > COMPONENT_INSTANCES) {
+            let (modules, most) = (limits.instances, COMPONENT_INSTANCES);
+            let message = format!("it makes instances of more than {modules} modules or {most} components");
+            return Err(Refusal::new(Stage::Inspect, TOO_COMPLEX, message));
+        }
         match payload {
             Payload::ModuleSection { parser: inner, .. } | Payload::ComponentSection { parser: inner, .. } => {
-                if parents.len() == NESTED {
+                if bounded && parents.len() == NESTED {
                     let message = format!("more than {NESTED} modules and components are nested in one another");
-                    return Err(Refusal::new(Stage::Inspect, "invalid", message));
+                    return Err(Refusal::new(Stage::Inspect, TOO_COMPLEX, message));
                 }
                 parents.push(std::mem::replace(&mut parser, inner));
             }
@@ -163,7 +180,14 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
                 parser.skip_section();
                 rest = after;
             }
-            payload if parents.is_empty() => names.read(&payload).map_err(|e| malformed(&e))?,
+            payload if parents.is_empty() => {
+                if bounded && names.count + count(&payload) > MOST_NAMES {
+                    let message = format!("it has more than {MOST_NAMES} imports and exports");
+                    return Err(Refusal::new(Stage::Inspect, TOO_COMPLEX, message));
+                }
+                names.count += count(&payload);
+                names.read(&payload).map_err(|e| malformed(&e))?;
+            }
             _ => {}
         }
     }
@@ -171,6 +195,44 @@ fn read_names(bytes: &[u8]) -> Result<Names, Refusal> {
 
 fn malformed(error: &wasmparser::Error) -> Refusal {
     Refusal::new(Stage::Inspect, "invalid", clean(&format!("this is not valid WebAssembly: {error}"), NAME_BYTES * 2))
+}
+
+/// Instances that the text of a file makes, at any depth.
+#[derive(Default)]
+struct Made {
+    modules: usize,
+    components: usize,
+}
+
+impl Made {
+    fn count(&mut self, payload: &Payload<'_>) -> Result<(), wasmparser::Error> {
+        match payload {
+            Payload::InstanceSection(section) => {
+                for instance in section.clone() {
+                    self.modules += usize::from(matches!(instance?, Instance::Instantiate { .. }));
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section.clone() {
+                    self.components += usize::from(matches!(instance?, ComponentInstance::Instantiate { .. }));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Names that a section says it has.
+fn count(payload: &Payload<'_>) -> usize {
+    let count = match payload {
+        Payload::ComponentImportSection(section) => section.count(),
+        Payload::ComponentExportSection(section) => section.count(),
+        Payload::ImportSection(section) => section.count(),
+        Payload::ExportSection(section) => section.count(),
+        _ => 0,
+    };
+    count as usize
 }
 
 impl Names {

@@ -26,6 +26,8 @@ mod inspect;
 mod limits;
 mod memory;
 mod needs;
+#[doc(hidden)]
+pub mod probe;
 mod refusal;
 mod schema;
 mod synthetic;
@@ -40,7 +42,7 @@ pub use cache::CacheError;
 pub use compile::compile_child;
 pub use description::Description;
 pub use inspect::{Inspection, Kind, digest_of};
-pub use limits::{Allocator, Compiler, Limits, SandboxConfig};
+pub use limits::{Allocator, Bounds, Compiler, Controls, Limits, SandboxConfig};
 pub use refusal::{ConfigIssue, Refusal, Stage};
 pub use synthetic::observation as synthetic_observation;
 pub use text::clean;

@@ -7,10 +7,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use trimtab_control::time::Span;
 
 /// What one module and one call of it may cost.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Size of a module file, bytes (`inspect`).
     pub module_bytes: usize,
@@ -30,6 +31,16 @@ pub struct Limits {
     pub call_wall: Duration,
     /// Memories and tables of a store, summed, bytes (`memory`).
     pub memory_bytes: usize,
+    /// Elements of one table (`memory`).
+    pub table_elements: usize,
+    /// Core instances of a component; what is one too many is refused when it is compiled or made (`memory`).
+    pub instances: usize,
+    /// Memories of a component, likewise.
+    pub memories: usize,
+    /// Tables of a component, likewise.
+    pub tables: usize,
+    /// Handles of its own resources that a guest may hold at a time (`guest`).
+    pub handles: usize,
     /// What the host copies out of the guest in one crossing, bytes (`guest`).
     pub lifted_bytes: usize,
     /// State that a call may hand back, bytes (`answer`).
@@ -54,6 +65,49 @@ pub struct Limits {
     pub series: usize,
     /// Values in all series of an observation (`guest`).
     pub values: usize,
+    /// What no number expresses.
+    #[doc(hidden)]
+    pub controls: Controls,
+}
+
+/// Checks that stand between a policy and its host; all are on. For tests alone, which show what each is for.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controls {
+    /// Calls are interrupted (`deadline`).
+    pub deadline: bool,
+    /// Only the contract may be imported (`inspect`).
+    pub imports: bool,
+    /// Nesting of components and the number of names are bounded before anything is parsed (`inspect`).
+    pub shape: bool,
+    /// A schema is measured before it is compiled (`schema`).
+    pub schema: bool,
+    /// Control characters of guests are escaped (`text`).
+    pub escape: bool,
+    /// An answer may only name pools of the observation, each tier once (`answer`).
+    pub answers: bool,
+    /// A policy's own error can only have a code of the contract (`answer`).
+    pub codes: bool,
+    /// What a policy says of itself has to be usable (`description`).
+    pub description: bool,
+    /// What is asked for has to be a signal, a label, a known aggregation (`needs`).
+    pub needs: bool,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Controls {
+            deadline: true,
+            imports: true,
+            shape: true,
+            schema: true,
+            escape: true,
+            answers: true,
+            codes: true,
+            description: true,
+            needs: true,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -68,6 +122,11 @@ impl Default for Limits {
             start_cpu: Duration::from_millis(100),
             call_wall: Duration::from_millis(500),
             memory_bytes: 64 << 20,
+            table_elements: 20_000,
+            instances: 64,
+            memories: 8,
+            tables: 64,
+            handles: 10_000,
             lifted_bytes: 2 << 20,
             state_bytes: 64 << 10,
             text_bytes: 1 << 10,
@@ -80,6 +139,7 @@ impl Default for Limits {
             window: Span(24 * 3_600_000),
             series: 256,
             values: 131_072,
+            controls: Controls::default(),
         }
     }
 }
@@ -93,6 +153,17 @@ pub enum Allocator {
     Pooling,
     /// Memory mapped for each instance: slower, for verbs that make a few calls and hosts that limit address space.
     OnDemand,
+}
+
+/// How an access beyond a guest's memory is caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Bounds {
+    /// By pages around the memory that nothing may touch, in addition to the compiler's own proof: a second wall.
+    #[default]
+    Guarded,
+    /// By a comparison before each access alone. Guests that grow their memory in every call are faster so; those of the
+    /// SDK do not, and are slower.
+    Checked,
 }
 
 /// Where modules are compiled.
@@ -113,6 +184,8 @@ pub struct SandboxConfig {
     pub limits: Limits,
     /// Where instances live.
     pub allocator: Allocator,
+    /// How an access beyond memory is caught.
+    pub bounds: Bounds,
     /// Where modules are compiled.
     pub compiler: Compiler,
     /// Where machine code is kept: a folder that nobody else can write. None: it is not kept.

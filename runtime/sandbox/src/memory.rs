@@ -1,46 +1,63 @@
-//! The memory of one store, summed.
+//! The memory of one store, summed, and the number of its parts.
 //!
 //! For: a bound on all memories and tables of a guest together; the engine's own limiter counts each memory alone, so a
-//! component of many memories would get many times the limit. Never frees: a store lives for one call.
+//! component of many memories would get many times the limit. A pool refuses some of it earlier; what is refused is the
+//! same without one. Never frees: a store lives for one call.
 
 use wasmtime::ResourceLimiter;
+
+use crate::limits::Limits;
 
 /// What one table element costs the host, bytes.
 const TABLE_ELEMENT: usize = size_of::<usize>();
 
+/// What was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Bytes.
+    Memory,
+    /// Elements of one table.
+    Table,
+}
+
 /// Counts growth, and remembers that some was refused.
 pub(crate) struct Memory {
     limit: usize,
+    elements: usize,
+    instances: usize,
+    memories: usize,
+    tables: usize,
     used: usize,
-    /// The growth granted last, given back if it then fails.
-    granted: usize,
-    refused: bool,
+    refused: Option<Refused>,
 }
 
 impl Memory {
-    pub(crate) fn new(limit: usize) -> Self {
-        Memory { limit, used: 0, granted: 0, refused: false }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Memory {
+            limit: limits.memory_bytes,
+            elements: limits.table_elements,
+            instances: limits.instances,
+            memories: limits.memories,
+            tables: limits.tables,
+            used: 0,
+            refused: None,
+        }
     }
 
-    /// True when the guest asked for more than there is.
-    pub(crate) fn refused(&self) -> bool {
+    /// What the guest asked for more of than there is.
+    pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused
     }
 
     fn grow(&mut self, bytes: usize) -> bool {
         let wanted = self.used.saturating_add(bytes);
         if wanted > self.limit {
-            self.refused = true;
+            self.refused = Some(Refused::Memory);
             return false;
         }
+        // Never given back, also if the growth then fails: a guest that could make the host believe so would get it twice.
         self.used = wanted;
-        self.granted = bytes;
         true
-    }
-
-    fn give_back(&mut self) {
-        self.used -= self.granted;
-        self.granted = 0;
     }
 }
 
@@ -49,31 +66,25 @@ impl ResourceLimiter for Memory {
         Ok(maximum.is_none_or(|m| desired <= m) && self.grow(desired.saturating_sub(current)))
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.give_back();
-        Ok(())
-    }
-
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.elements {
+            self.refused = Some(Refused::Table);
+            return Ok(false);
+        }
         let bytes = desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT);
         Ok(maximum.is_none_or(|m| desired <= m) && self.grow(bytes))
     }
 
-    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.give_back();
-        Ok(())
-    }
-
     fn instances(&self) -> usize {
-        128
+        self.instances
     }
 
     fn tables(&self) -> usize {
-        64
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        16
+        self.memories
     }
 }
 
@@ -81,26 +92,32 @@ impl ResourceLimiter for Memory {
 mod tests {
     use wasmtime::ResourceLimiter;
 
-    use super::Memory;
+    use super::{Limits, Memory, Refused};
 
-    #[test]
-    fn sums_over_memories_and_tables() {
-        let mut memory = Memory::new(1000);
-        assert!(memory.memory_growing(0, 400, None).expect("never fails"));
-        assert!(memory.memory_growing(0, 400, None).expect("never fails"));
-        assert!(memory.table_growing(0, 25, None).expect("never fails"));
-        assert!(!memory.refused());
-        assert!(!memory.memory_growing(400, 401, None).expect("never fails"));
-        assert!(memory.refused());
+    fn thousand() -> Memory {
+        Memory::new(&Limits { memory_bytes: 1000, table_elements: 50, ..Limits::default() })
     }
 
     #[test]
-    fn growth_that_fails_is_given_back_and_a_declared_maximum_is_not_the_hosts() {
-        let mut memory = Memory::new(1000);
+    fn sums_over_memories_and_tables() {
+        let mut memory = thousand();
+        assert!(memory.memory_growing(0, 400, None).expect("never fails"));
+        assert!(memory.memory_growing(0, 400, None).expect("never fails"));
+        assert!(memory.table_growing(0, 25, None).expect("never fails"));
+        assert_eq!(memory.refused(), None);
+        assert!(!memory.memory_growing(400, 401, None).expect("never fails"));
+        assert_eq!(memory.refused(), Some(Refused::Memory));
+        assert!(!memory.table_growing(0, 51, None).expect("never fails"));
+        assert_eq!(memory.refused(), Some(Refused::Table));
+    }
+
+    #[test]
+    fn growth_that_fails_counts_and_a_declared_maximum_is_not_the_hosts() {
+        let mut memory = thousand();
         assert!(memory.memory_growing(0, 900, None).expect("never fails"));
         memory.memory_grow_failed(wasmtime::Error::msg("no")).expect("never fails");
-        assert!(memory.memory_growing(0, 1000, None).expect("never fails"));
+        assert!(memory.memory_growing(0, 100, None).expect("never fails"));
         assert!(!memory.memory_growing(1000, 2000, Some(1000)).expect("never fails"));
-        assert!(!memory.refused());
+        assert_eq!(memory.refused(), None);
     }
 }

@@ -34,7 +34,39 @@ pub(crate) fn check(preparation: wit::Preparation, limits: &Limits) -> Result<Pr
 }
 
 fn check_need(need: wit::MetricNeed, limits: &Limits) -> Result<MetricNeed, Refusal> {
-    let signal = clean(&need.signal, NAME_BYTES);
+    if limits.controls.needs {
+        check_words(&need)?;
+    }
+    if need.step > 0 && need.step < MIN_STEP {
+        return Err(too_much(format!("{}: a step of {} ms is finer than {MIN_STEP} ms", signal(&need), need.step)));
+    }
+    if need.window > limits.window.0 {
+        let (window, most) = (Span(need.window), limits.window);
+        return Err(too_much(format!("{}: a window of {window} reaches back farther than {most}", signal(&need))));
+    }
+    if need.step > 0 && need.window.div_ceil(need.step) > limits.steps {
+        let steps = need.window.div_ceil(need.step);
+        return Err(too_much(format!("{}: {steps} steps, and there may be {}", signal(&need), limits.steps)));
+    }
+    Ok(MetricNeed {
+        signal: need.signal,
+        by: need.by,
+        within: need.within,
+        across: need.across,
+        step: Span(need.step),
+        window: Span(need.window),
+        required: need.required,
+    })
+}
+
+/// Its signal, as it may be shown.
+fn signal(need: &wit::MetricNeed) -> String {
+    clean(&need.signal, NAME_BYTES)
+}
+
+/// Names that are names, and aggregations that there are.
+fn check_words(need: &wit::MetricNeed) -> Result<(), Refusal> {
+    let signal = signal(need);
     if need.signal.is_empty() || need.signal != signal {
         return Err(bad_need(&format!("`{signal}` is no name of a signal: 1 to {NAME_BYTES} printable bytes")));
     }
@@ -51,26 +83,7 @@ fn check_need(need: wit::MetricNeed, limits: &Limits) -> Result<MetricNeed, Refu
             "{signal}: across `{across}` is unknown; there are sum, mean, max, min, p1 to p99"
         )));
     }
-    if need.step > 0 && need.step < MIN_STEP {
-        return Err(too_much(format!("{signal}: a step of {} ms is finer than {MIN_STEP} ms", need.step)));
-    }
-    if need.window > limits.window.0 {
-        let (window, most) = (Span(need.window), limits.window);
-        return Err(too_much(format!("{signal}: a window of {window} reaches back farther than {most}")));
-    }
-    if need.step > 0 && need.window.div_ceil(need.step) > limits.steps {
-        let steps = need.window.div_ceil(need.step);
-        return Err(too_much(format!("{signal}: {steps} steps, and there may be {}", limits.steps)));
-    }
-    Ok(MetricNeed {
-        signal: need.signal,
-        by: need.by,
-        within: need.within,
-        across: need.across,
-        step: Span(need.step),
-        window: Span(need.window),
-        required: need.required,
-    })
+    Ok(())
 }
 
 fn is_across(name: &str) -> bool {

@@ -47,7 +47,9 @@ impl ConfigSchema {
                 .hint("give a JSON Schema (draft 2020-12), or an empty text")
         };
         let schema: Value = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-        Size { root: &schema, nodes: 0, patterns: 0, trail: Vec::new() }.add(&schema).map_err(bad)?;
+        if limits.controls.schema {
+            Size { root: &schema, nodes: 0, patterns: 0, trail: Vec::new() }.add(&schema).map_err(bad)?;
+        }
         let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)

@@ -11,11 +11,16 @@ const CUT: &str = "…";
 /// The text on one line, without characters that change how a terminal or a log shows what follows, in at most
 /// `max_bytes` bytes (at least 3: a cut text ends in an ellipsis).
 pub fn clean(text: &str, max_bytes: usize) -> String {
+    cleaned(text, max_bytes, true).0
+}
+
+/// The same, and whether it was cut. `escape` is false in tests alone.
+pub(crate) fn cleaned(text: &str, max_bytes: usize, escape: bool) -> (String, bool) {
     let mut out = String::with_capacity(text.len().min(max_bytes));
     let mut escaped = String::new();
     for c in text.chars() {
         escaped.clear();
-        if is_unsafe(c) {
+        if escape && is_unsafe(c) {
             // Writing into a String cannot fail.
             let _ = write!(escaped, "{}", c.escape_default());
         } else {
@@ -24,11 +29,11 @@ pub fn clean(text: &str, max_bytes: usize) -> String {
         if out.len() + escaped.len() > max_bytes {
             while out.len() + CUT.len() > max_bytes && out.pop().is_some() {}
             out.push_str(CUT);
-            return out;
+            return (out, true);
         }
         out.push_str(&escaped);
     }
-    out
+    (out, false)
 }
 
 /// Characters that break lines, move cursors, hide or reorder text.

@@ -1,4 +1,4 @@
-//! The clock of interruption: a thread that advances the engine's epoch while calls are in flight.
+//! The clock of interruption: a thread that advances the engines' epochs while calls are in flight.
 //!
 //! For: making every guest loop reach a deadline check. It is an OS thread of its own, so that a busy executor cannot
 //! starve it, and it sleeps without a period while nothing runs. Never decides who is interrupted: `deadline` does.
@@ -29,14 +29,14 @@ pub(crate) struct Ticker {
 pub(crate) struct InFlight<'a>(&'a Shared);
 
 impl Ticker {
-    pub(crate) fn start(engine: Engine, period: Duration) -> std::io::Result<Self> {
+    pub(crate) fn start(engines: Vec<Engine>, period: Duration) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             in_flight: AtomicUsize::new(0),
             parked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         let seen = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("epoch-ticker".into()).spawn(move || run(&seen, &engine, period))?;
+        let thread = thread::Builder::new().name("epoch-ticker".into()).spawn(move || run(&seen, &engines, period))?;
         Ok(Ticker { shared, thread: Some(thread) })
     }
 
@@ -75,12 +75,12 @@ impl Drop for Ticker {
     }
 }
 
-fn run(shared: &Shared, engine: &Engine, period: Duration) {
+fn run(shared: &Shared, engines: &[Engine], period: Duration) {
     let mut idle = 0;
     while !shared.stop.load(Ordering::SeqCst) {
         if idle < IDLE_TICKS {
             thread::sleep(period);
-            engine.increment_epoch();
+            engines.iter().for_each(Engine::increment_epoch);
         } else {
             shared.parked.store(true, Ordering::SeqCst);
             if shared.in_flight.load(Ordering::SeqCst) == 0 && !shared.stop.load(Ordering::SeqCst) {

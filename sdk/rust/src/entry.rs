@@ -30,7 +30,7 @@ impl<P: Policy> contract::Guest for Guest<P> {
     fn decide(config: String, observation: Observation, state: Vec<u8>) -> Result<Decision, Refusal> {
         let mut memory = read_state::<P>(&state)?;
         let mut decision = P::decide(&config::read(&config)?, &observation, &mut memory)?;
-        let written = serde_json::to_vec(&memory).map_err(|e| Refusal::other(format!("the state: {e}")))?;
+        let written = P::write_state(&memory).map_err(|e| Refusal::other(format!("the state: {e}")))?;
         // What says nothing new is not sent: a policy without state never has one.
         let nothing_yet = state.is_empty() && written == b"null";
         decision.state = (written != state && !nothing_yet).then_some(written);
@@ -42,7 +42,7 @@ fn read_state<P: Policy>(state: &[u8]) -> Result<P::State, Refusal> {
     if state.is_empty() {
         return Ok(P::State::default());
     }
-    serde_json::from_slice(state).map_err(|error| Refusal {
+    P::read_state(state).map_err(|error| Refusal {
         code: "bad-state".into(),
         message: format!("the stored state cannot be read: {error}"),
         issues: Vec::new(),

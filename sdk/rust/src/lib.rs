@@ -76,7 +76,7 @@ pub trait Policy {
     /// The configuration, read from the manifest's JSON. Give it `#[serde(default, deny_unknown_fields)]`: a policy
     /// should work without any configuration, and a misspelt key should be an error.
     type Config: DeserializeOwned;
-    /// What the policy remembers from one decision to the next, kept by the host as JSON, at most 64 KiB. `()`: nothing.
+    /// What the policy remembers from one decision to the next, at most 64 KiB. `()`: nothing.
     type State: Serialize + DeserializeOwned + Default;
 
     /// Lower-case letters, digits and dashes.
@@ -96,6 +96,17 @@ pub trait Policy {
     /// One decision. Changes of `state` are kept only when an answer is given. A pool and tier that the decision does
     /// not name keeps the proposal it came with.
     fn decide(config: &Self::Config, seen: &Observation, state: &mut Self::State) -> Result<Decision, Refusal>;
+
+    /// Reads a state that [`Policy::write_state`] wrote. JSON, unless a policy has a form of its own, which pays where the
+    /// state is large or all numbers.
+    fn read_state(bytes: &[u8]) -> Result<Self::State, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// The bytes that the host keeps, at most 64 KiB. Equal states must give equal bytes.
+    fn write_state(state: &Self::State) -> Result<Vec<u8>, String> {
+        serde_json::to_vec(state).map_err(|error| error.to_string())
+    }
 }
 
 /// Makes the type that implements [`Policy`] the policy of this module. Once in a crate; does nothing natively.

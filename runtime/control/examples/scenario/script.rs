@@ -92,11 +92,15 @@ impl Policy for Scripted {
             }
             Answers::Fail(code) => {
                 let fault = Fault { code, message: "as told".to_owned() };
-                return Call { answer: Err(fault), log: Vec::new() };
+                return Call { answer: Err(fault), log: Vec::new(), bounds: Vec::new() };
             }
         };
         let state = Some(asked.to_le_bytes().to_vec());
-        Call { answer: Ok(Answer { targets, reason, notes: Vec::new(), state, recheck: None }), log: Vec::new() }
+        Call {
+            answer: Ok(Answer { targets, reason, notes: Vec::new(), state, recheck: None }),
+            log: Vec::new(),
+            bounds: Vec::new(),
+        }
     }
 }
 

@@ -153,7 +153,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     let slot = prop::sample::select(Slot::ALL.to_vec());
     let fallen = slot.clone().prop_map(|slot| {
         let log = vec![LogLine { level: Level::Warn, message: "so".to_owned() }];
-        Fallen { stage: 1, slot, call: Call { answer: Err(fault()), log } }
+        Fallen { stage: 1, slot, call: Call { answer: Err(fault()), log, bounds: Vec::new() } }
     });
     let grant = prop::collection::vec((text(), any::<Option<u32>>(), text()), 0..2).prop_map(|pools| Grant {
         pools: pools.into_iter().map(|(pool, replicas, why)| PoolGrant { pool, replicas, why }).collect(),

@@ -14,7 +14,7 @@ pub(crate) const FAILURES: u32 = 5;
 const PAUSE: Span = Span(30_000);
 const PAUSE_MAX: Span = Span(600_000);
 /// Codes of faults that are nobody's, or the host's.
-const NOT_ITS_OWN: [&str; 3] = ["host", "missing-metric", "not-loaded"];
+const NOT_ITS_OWN: [&str; 4] = ["host", "observation-too-large", "missing-metric", "not-loaded"];
 
 /// Of one module behind one stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

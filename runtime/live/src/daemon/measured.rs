@@ -25,6 +25,9 @@ impl Policy for Measured {
         let begun = Instant::now();
         let call = admitted.decide(config, observation, state);
         let outcome = call.answer.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "ok");
+        for bound in &call.bounds {
+            self.metrics.policy_limit(&self.tenant, &self.policy, bound.as_str());
+        }
         self.metrics.policy_call(&self.tenant, &self.policy, outcome, begun.elapsed());
         call
     }

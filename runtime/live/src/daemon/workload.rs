@@ -135,7 +135,10 @@ impl Workload {
         let permit = Arc::clone(&self.common.permits).acquire_owned().await;
         let decided = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            held.decide(intake, &arbiter)
+            let begun = thread_cpu();
+            let decided = held.decide(intake, &arbiter);
+            held.metrics.tick_cpu(&held.id, thread_cpu().saturating_sub(begun));
+            decided
         });
         match decided.await {
             Ok((decision, fence)) => self.follow(&decision, fence),
@@ -268,4 +271,10 @@ impl Workload {
         self.schedule.at_once(Instant::now());
         self.held.publish();
     }
+}
+
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }

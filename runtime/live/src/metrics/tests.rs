@@ -22,6 +22,8 @@ fn busy() -> Metrics {
     metrics.missed(&id, 2);
     metrics.policy_call("team-a", "queue-depth", "ok", Duration::from_micros(80));
     metrics.policy_call("", "queue-depth", "trap", ms(2));
+    metrics.policy_limit("", "queue-depth", "log");
+    metrics.tick_cpu(&id, ms(2));
     metrics.policy_load("", "queue-depth", "compile", "failed");
     metrics.policies_serving(&id, serving(&[("queue-depth", "sha256:aa")]));
     metrics.replicas(&id, "default", &[("ready", 2), ("starting", 1)]);
@@ -46,6 +48,8 @@ fn every_family_has_its_name_and_labels() {
         "trimtab_tick_lateness_seconds_sum 0.001",
         r#"trimtab_policy_call_duration_seconds_count{tenant="team-a",policy="queue-depth"} 1"#,
         r#"trimtab_policy_calls_total{tenant="",policy="queue-depth",outcome="trap"} 1"#,
+        r#"trimtab_policy_limits_total{tenant="",policy="queue-depth",limit="log"} 1"#,
+        r#"trimtab_tick_cpu_seconds_total{namespace="team-a",workload="chat"} 0.002"#,
         r#"trimtab_policy_loads_total{tenant="",policy="queue-depth",stage="compile",result="failed"} 1"#,
         r#"trimtab_policy_info{tenant="team-a",policy="queue-depth",digest="sha256:aa"} 1"#,
         r#"trimtab_replicas{namespace="team-a",workload="chat",pool="default",state="ready"} 2"#,

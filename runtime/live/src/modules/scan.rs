@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::Key;
 
-/// Modules looked at in all directories together; more are left out.
+/// Modules looked at in one folder; more are left out. For each folder, so that nobody's files leave out another's.
 const MAX_FILES: usize = 1024;
+/// Tenants' folders looked at in one directory.
+const MAX_FOLDERS: usize = 1024;
 /// Bytes of a policy's or tenant's name.
 const NAME_BYTES: usize = 63;
 
@@ -25,18 +27,20 @@ pub(super) fn scan(roots: &[PathBuf]) -> BTreeMap<Key, Found> {
     let mut found = BTreeMap::new();
     for (index, root) in roots.iter().enumerate() {
         let mut folders = Vec::new();
+        let mut room = MAX_FILES;
         for (name, path) in list(root) {
             if let Some(policy) = policy_name(&name) {
-                add(&mut found, Key { tenant: None, name: policy }, Found { root: index, path });
+                add(&mut found, &mut room, Key { tenant: None, name: policy }, Found { root: index, path });
             } else if is_name(&name) && is_folder_beneath(root, &path) {
                 folders.push((name, path));
             }
         }
-        for (tenant, folder) in folders {
+        for (tenant, folder) in folders.into_iter().take(MAX_FOLDERS) {
+            let mut room = MAX_FILES;
             for (name, path) in list(&folder) {
                 if let Some(policy) = policy_name(&name) {
                     let key = Key { tenant: Some(tenant.clone()), name: policy };
-                    add(&mut found, key, Found { root: index, path });
+                    add(&mut found, &mut room, key, Found { root: index, path });
                 }
             }
         }
@@ -44,8 +48,9 @@ pub(super) fn scan(roots: &[PathBuf]) -> BTreeMap<Key, Found> {
     found
 }
 
-fn add(found: &mut BTreeMap<Key, Found>, key: Key, file: Found) {
-    if found.len() < MAX_FILES || found.contains_key(&key) {
+fn add(found: &mut BTreeMap<Key, Found>, room: &mut usize, key: Key, file: Found) {
+    if *room > 0 {
+        *room -= 1;
         found.insert(key, file);
     }
 }

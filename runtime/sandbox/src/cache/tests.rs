@@ -7,21 +7,24 @@ use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 
 use super::{Cache, CacheError};
-use crate::engine::engine;
-use crate::limits::{Allocator, Limits};
+use crate::engine::Engines;
+use crate::limits::{Allocator, Bounds, Limits};
 use crate::refusal::{Refusal, Stage};
 
 const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 struct Place {
     folder: tempfile::TempDir,
-    engine: wasmtime::Engine,
+    engines: Engines,
 }
 
 impl Place {
     fn new() -> Place {
         let folder = tempfile::tempdir().expect("a folder");
-        Place { folder, engine: engine(Allocator::OnDemand).expect("an engine") }
+        Place {
+            folder,
+            engines: Engines::new(Allocator::OnDemand, Bounds::Guarded, &Limits::default()).expect("engines"),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -29,12 +32,12 @@ impl Place {
     }
 
     fn open(&self) -> Cache {
-        Cache::open(&self.path(), &self.engine).expect("a cache")
+        Cache::open(&self.path(), &self.engines.lean).expect("a cache")
     }
 
     fn code(&self) -> Vec<u8> {
         let wasm = wat::parse_str("(component)").expect("valid");
-        Component::from_binary(&self.engine, &wasm).expect("it compiles").serialize().expect("it is written")
+        Component::from_binary(&self.engines.lean, &wasm).expect("it compiles").serialize().expect("it is written")
     }
 
     /// The one entry that is kept.
@@ -47,9 +50,9 @@ impl Place {
 #[test]
 fn what_was_kept_is_loaded_again_and_the_folder_is_for_its_owner_alone() {
     let place = Place::new();
-    assert!(place.open().load(&place.engine, DIGEST).is_none());
-    assert!(place.open().keep(&place.engine, DIGEST, &place.code()).is_some());
-    assert!(place.open().load(&place.engine, DIGEST).is_some());
+    assert!(place.open().load(&place.engines, DIGEST).is_none());
+    assert!(place.open().keep(&place.engines, DIGEST, &place.code()).is_some());
+    assert!(place.open().load(&place.engines, DIGEST).is_some());
     assert_eq!(fs::metadata(place.path()).expect("it is there").permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(place.entry()).expect("it is there").permissions().mode() & 0o777, 0o600);
 }
@@ -83,19 +86,19 @@ fn what_is_damaged_cut_short_or_not_ours_is_removed_and_never_loaded() {
     for (what, harm) in harms {
         let place = Place::new();
         let cache = place.open();
-        assert!(cache.keep(&place.engine, DIGEST, &place.code()).is_some(), "{what}");
+        assert!(cache.keep(&place.engines, DIGEST, &place.code()).is_some(), "{what}");
         let entry = place.entry();
         harm(&entry);
-        assert!(cache.load(&place.engine, DIGEST).is_none(), "{what}: it was loaded");
+        assert!(cache.load(&place.engines, DIGEST).is_none(), "{what}: it was loaded");
         assert!(fs::symlink_metadata(&entry).is_err(), "{what}: it is still there");
-        assert!(cache.keep(&place.engine, DIGEST, &place.code()).is_some(), "{what}: it cannot be compiled again");
+        assert!(cache.keep(&place.engines, DIGEST, &place.code()).is_some(), "{what}: it cannot be compiled again");
     }
 }
 
 #[test]
 fn entries_of_another_engine_and_what_a_killed_process_left_are_removed() {
     let place = Place::new();
-    place.open().keep(&place.engine, DIGEST, &place.code());
+    place.open().keep(&place.engines, DIGEST, &place.code());
     let entry = place.entry();
     let name = entry.file_name().and_then(|name| name.to_str()).expect("a name");
     let foreign = place.path().join(name.replacen(&name[65..81], "0123456789abcdef", 1));
@@ -107,7 +110,7 @@ fn entries_of_another_engine_and_what_a_killed_process_left_are_removed() {
     let cache = place.open();
     assert!(!foreign.exists() && !left.exists(), "what nothing can use");
     assert!(ours.exists(), "what is not the cache's is left alone");
-    assert!(cache.load(&place.engine, DIGEST).is_some());
+    assert!(cache.load(&place.engines, DIGEST).is_some());
 }
 
 #[test]
@@ -116,12 +119,12 @@ fn a_folder_that_others_can_write_is_not_used() {
     drop(place.open());
     for mode in [0o770, 0o707, 0o777] {
         fs::set_permissions(place.path(), Permissions::from_mode(mode)).expect("ours");
-        let refused = Cache::open(&place.path(), &place.engine).err();
+        let refused = Cache::open(&place.path(), &place.engines.lean).err();
         assert!(matches!(refused, Some(CacheError::Open { .. })), "{mode:o}");
     }
     fs::remove_dir(place.path()).expect("empty");
     symlink("/tmp", place.path()).expect("a link");
-    assert!(matches!(Cache::open(&place.path(), &place.engine).err(), Some(CacheError::Unusable { .. })));
+    assert!(matches!(Cache::open(&place.path(), &place.engines.lean).err(), Some(CacheError::Unusable { .. })));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{as_component, invalid};
 use crate::engine::engine;
 use crate::inspect::inspect;
-use crate::limits::{Allocator, Limits};
+use crate::limits::{Allocator, Bounds, Limits};
 use crate::refusal::{Refusal, Stage};
 use crate::text::clean;
 use crate::wrap::Contract;
@@ -35,6 +35,7 @@ pub(super) struct Task {
     pub(super) memory_bytes: u64,
     pub(super) module_bytes: usize,
     pub(super) text_bytes: usize,
+    pub(super) bounds: Bounds,
 }
 
 /// The whole of a hidden verb: reads a task and a module from standard input, writes machine code or a refusal to
@@ -97,7 +98,7 @@ fn confine(task: &Task) -> io::Result<()> {
 fn build(module: &[u8], task: &Task) -> Result<Vec<u8>, Refusal> {
     let limits = Limits { module_bytes: task.module_bytes, text_bytes: task.text_bytes, ..Limits::default() };
     let host = |message: String| Refusal::new(Stage::Compile, "host", clean(&message, task.text_bytes));
-    let engine = engine(Allocator::OnDemand).map_err(|error| host(error.to_string()))?;
+    let engine = engine(Allocator::OnDemand, task.bounds, &limits).map_err(|error| host(error.to_string()))?;
     let contract = Contract::parse().map_err(host)?;
     let (inspection, typed) = inspect(module, &limits)?;
     let wasm = as_component(&contract, module, inspection.kind, typed, &limits)?;

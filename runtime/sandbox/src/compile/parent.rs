@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionbio;
 
 use super::child::{CODE, REFUSAL, Task};
-use crate::limits::Limits;
+use crate::limits::{Bounds, Limits};
 use crate::refusal::{Refusal, Stage};
 use crate::text::clean;
 
@@ -36,12 +36,17 @@ struct Said {
 }
 
 /// The machine code of a module, from a child that runs `command`.
-pub(super) fn compile(command: &[OsString], module: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
+pub(super) fn compile(
+    command: &[OsString],
+    module: &[u8],
+    bounds: Bounds,
+    limits: &Limits,
+) -> Result<Vec<u8>, Refusal> {
     let failed = |error: &io::Error| {
         let message = format!("no compiler could be started: {error}");
         Refusal::new(Stage::Compile, "host", clean(&message, limits.text_bytes))
     };
-    let said = talk(command, module, limits).map_err(|error| failed(&error))?;
+    let said = talk(command, module, bounds, limits).map_err(|error| failed(&error))?;
     if let Some(refusal) = said.stopped {
         return Err(refusal);
     }
@@ -97,7 +102,7 @@ impl Drop for Ending {
     }
 }
 
-fn talk(command: &[OsString], module: &[u8], limits: &Limits) -> io::Result<Said> {
+fn talk(command: &[OsString], module: &[u8], bounds: Bounds, limits: &Limits) -> io::Result<Said> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(io::Error::new(ErrorKind::InvalidInput, "no program is named"));
     };
@@ -107,6 +112,7 @@ fn talk(command: &[OsString], module: &[u8], limits: &Limits) -> io::Result<Said
         memory_bytes: limits.compile_memory as u64,
         module_bytes: limits.module_bytes,
         text_bytes: limits.text_bytes,
+        bounds,
     };
     let mut line = serde_json::to_vec(&task)?;
     line.push(b'\n');

@@ -71,7 +71,7 @@ fn debian() -> Option<Toolchain> {
     sources.is_file().then(|| Toolchain {
         about: "Debian's compiler, building the standard library from its sources",
         cargo: cargo.to_owned(),
-        arguments: &["-Z", "build-std=std,panic_abort", "-Z", "build-std-features=optimize_for_size"],
+        arguments: &["-Z", "build-std=std,panic_abort"],
         environment: vec![
             ("RUSTC", rustc.into()),
             // Debian ships a release compiler; building its own standard library needs this.
@@ -86,7 +86,7 @@ fn debian() -> Option<Toolchain> {
 /// same bytes elsewhere.
 fn flags(linker: Option<&Path>) -> OsString {
     let mut flags: Vec<OsString> =
-        vec!["-Clink-arg=-zstack-size=65536".into(), "-Clink-arg=--initial-memory=262144".into()];
+        vec!["-Clink-arg=-zstack-size=32768".into(), "-Clink-arg=--initial-memory=131072".into()];
     let mut remap = |from: &Path, to: &str| {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(from);

@@ -1,0 +1,3 @@
+;; expect: link not-a-policy
+;; A component that is no policy.
+(component)

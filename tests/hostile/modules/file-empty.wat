@@ -1,0 +1,3 @@
+;; expect: inspect empty
+;; No bytes.
+(module binary "")

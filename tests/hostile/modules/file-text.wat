@@ -1,0 +1,3 @@
+;; expect: inspect not-wasm: assembled
+;; WAT that nobody assembled.
+(module binary "(module)")

@@ -1,0 +1,4 @@
+;; expect: describe timeout
+;; An endless loop in `describe`.
+{{set describe: (loop $again br $again)}}
+{{include policy}}

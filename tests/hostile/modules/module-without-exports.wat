@@ -1,0 +1,3 @@
+;; expect: link not-a-policy
+;; A module that exports nothing.
+(module)

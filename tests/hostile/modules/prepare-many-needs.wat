@@ -1,0 +1,3 @@
+;; expect: prepare too-much
+;; Asks for thirty-three series.
+{{set count: 33}}{{include needs}}

@@ -1,0 +1,3 @@
+;; expect: prepare ok needs=32
+;; Asks for as many as it may.
+{{set count: 32}}{{include needs}}

@@ -1,0 +1,3 @@
+;; expect: prepare bad-answer: across
+;; Wants replicas combined in a way that there is not.
+{{set across: 5}}{{include needs}}

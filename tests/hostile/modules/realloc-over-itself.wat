@@ -1,0 +1,4 @@
+;; expect: prepare trap
+;; Gives room and traps at once.
+{{set realloc: unreachable}}
+{{include policy}}

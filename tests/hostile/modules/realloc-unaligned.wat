@@ -1,0 +1,4 @@
+;; expect: decide bad-answer
+;; Gives unaligned room.
+{{set realloc: (return (i32.const 1048577))}}
+{{include policy}}

@@ -1,0 +1,4 @@
+;; expect: describe bad-schema: leads to itself
+;; A schema that is itself.
+{{set schema: {\"$ref\":\"#\"} }}
+{{include schema}}

@@ -1,0 +1,4 @@
+;; expect: decide trap: probably a system call
+;; Stops itself.
+{{set decide: unreachable}}
+{{include policy}}
