@@ -66,6 +66,7 @@ fn module(digest: &str, per: f64, traps: bool) -> Module {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // as a replay asks
 fn known(digest: &str) -> Option<Arc<dyn Policy>> {
     let per = [("sha256:a", 4.0), ("sha256:s", 1.0)].iter().find(|(d, _)| *d == digest).map_or(9.0, |(_, per)| *per);
     Some(Arc::new(Loaded { per, machine: None }))

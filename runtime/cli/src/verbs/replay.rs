@@ -105,7 +105,7 @@ impl Args {
             let mut comparison = Comparison::of(workload.id.to_string());
             let report = rerun.run(workload, period, &instead, &mut |tick| {
                 if open_loop {
-                    comparison.note(tick)
+                    comparison.note(tick);
                 }
             });
             unused.retain(|name| !instead.was_used(name));

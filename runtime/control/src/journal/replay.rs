@@ -184,7 +184,7 @@ impl<'m> Replay<'m> {
                 return Some((recorded, None));
             }
             Entry::Record { now, outcome } if !self.apart.contains_key(&outcome.pool) => {
-                controller.record(outcome, now)
+                controller.record(outcome, now);
             }
             Entry::Record { .. } => {}
             Entry::RestorePrevious { stage, slot } => {

@@ -22,6 +22,8 @@ const MODULES: usize = 32;
 const RECORD: u64 = 13;
 /// Until a journal that could not be written is tried again.
 const RETRY: Span = Span(5_000);
+/// Why something had no room on its way.
+const TOO_MUCH: &str = "too much was to be written at once";
 
 /// See the module.
 pub struct Recorder {
@@ -79,7 +81,8 @@ impl Recorder {
     }
 
     fn modules_were_lost(&self) {
-        *self.link.why.lock().unwrap_or_else(PoisonError::into_inner) = "too much was to be written at once".to_owned();
+        let mut why = self.link.why.lock().unwrap_or_else(PoisonError::into_inner);
+        TOO_MUCH.clone_into(&mut why);
         self.link.broken.store(true, Ordering::SeqCst);
     }
 
@@ -107,7 +110,7 @@ impl Recorder {
             *bytes += taped.bytes.len() as u64 + RECORD;
             let full = taped.full || *bytes > *limit;
             if !self.journals.tell(Message::Append { id: self.id.clone(), taped: taped.bytes }) {
-                return self.lose("too much was to be written at once".to_owned(), controller, now());
+                return self.lose(TOO_MUCH.to_owned(), controller, now());
             }
             if full {
                 // A tape that is full may have lost what came last.
@@ -170,7 +173,7 @@ impl Recorder {
         }
         let why = match again {
             Begins::Gap(why) => why,
-            _ => "too much was to be written at once".to_owned(),
+            _ => TOO_MUCH.to_owned(),
         };
         self.lose(why, controller, now);
     }
