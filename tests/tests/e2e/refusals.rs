@@ -168,7 +168,7 @@ fn a_good_manifest_passes_and_what_is_for_later_is_refused_by_name() {
         assert!(found.problems.iter().any(|p| p.message.contains("not in this version")), "{:?}", found.problems);
         count += 1;
     }
-    assert!(count >= 8, "{count} fields of later versions");
+    assert!(count >= 6, "{count} fields of later versions");
 }
 
 #[test]

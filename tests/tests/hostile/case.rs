@@ -11,8 +11,7 @@
 //! `expect` names stage and code, and with a colon a part of the message; ` then ` separates several decisions, each with
 //! the state that the one before it gave. After `decide ok` may stand what the answer must be like (`replicas=3`,
 //! `reason=1024` bytes, `log=64` lines, `notes=32`, `state=4` bytes, `bounds=log,reason`). `given` changes limits and
-//! the observation, `config` the configuration; `in-child` is what it is to come to once modules are compiled by a process of
-//! their own with limits. The rest of the head says in words what it tries. Never runs anything.
+//! the observation, `config` the configuration. The rest of the head says in words what it tries. Never runs anything.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,8 +58,7 @@ fn read(path: &Path) -> Result<Case, String> {
     let of = |key: &str| head.iter().find_map(|line| line.strip_prefix(key));
     let expects =
         of("expect: ").filter(|_| head[0].starts_with("expect: ")).ok_or("the first line is no `;; expect: `")?;
-    let words =
-        head.iter().filter(|l| !["expect: ", "given: ", "config: ", "in-child: "].iter().any(|key| l.starts_with(key)));
+    let words = head.iter().filter(|l| !["expect: ", "given: ", "config: "].iter().any(|key| l.starts_with(key)));
     let tries = words.copied().collect::<Vec<_>>().join(" ");
     if tries.is_empty() {
         return Err("it does not say what it tries".to_owned());
