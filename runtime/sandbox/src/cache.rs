@@ -21,9 +21,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::engine::Engines;
+use crate::inspect::hex;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Stage};
-use folder::{Folder, hex};
+use folder::Folder;
 pub(crate) use trusted::from_bytes as load_code;
 
 /// Entries, and the bytes of all of them.

@@ -100,7 +100,7 @@ impl Refusal {
 }
 
 /// The codes with which the compiler refuses a module. One it does not know counts as the first.
-const CODES: [&str; 11] = [
+const CODES: [&str; 12] = [
     "invalid",
     "incomplete",
     "not-wasm",
@@ -111,6 +111,7 @@ const CODES: [&str; 11] = [
     "compile-cpu",
     "compile-memory",
     "compile-size",
+    "compile-crash",
     "host",
 ];
 

@@ -18,6 +18,7 @@ use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
 use super::CacheError;
+use crate::inspect::hex;
 
 /// What our files' names end with.
 const ENDINGS: [&str; 3] = [".cwasm", ".refused", ".new"];
@@ -120,13 +121,4 @@ pub(super) fn digest(mut file: &File) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

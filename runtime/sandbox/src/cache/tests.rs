@@ -140,4 +140,6 @@ fn refusals_are_remembered_within_the_same_bounds_and_only_where_the_module_is_t
     place.open().refuse(DIGEST, &limits, &of("compile-memory"));
     assert_eq!(place.open().refusal(DIGEST, &limits), Some(of("compile-memory")));
     assert_eq!(place.open().refusal(DIGEST, &larger), None);
+    place.open().refuse(DIGEST, &limits, &of("compile-crash"));
+    assert_eq!(place.open().refusal(DIGEST, &limits), Some(of("compile-crash")), "it keeps its code");
 }

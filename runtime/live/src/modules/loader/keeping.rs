@@ -35,9 +35,9 @@ impl Loader {
     pub(super) fn forget(&mut self, name: &str, tenant: Option<&str>) -> bool {
         let matches = |key: &Key| key.name == name && (tenant.is_none() || key.tenant.as_deref() == tenant);
         let forgotten: Vec<Key> = self.names.keys().filter(|key| matches(key)).cloned().collect();
-        // What workloads made of versions that come back is not told again.
         let before = self.current.load_full();
         for (key, name) in self.names.iter_mut().filter(|(key, _)| matches(key)) {
+            // What workloads made of versions that come back is not told again.
             name.forget();
             name.meanwhile = before.entries.get(key).cloned();
         }
